@@ -1,0 +1,1 @@
+"""muva.toml: its typed model, how it is read, and how its secrets are resolved."""

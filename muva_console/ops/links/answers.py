@@ -1,0 +1,96 @@
+"""What the web and database links answer: frozen readings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from muva_console.ops.errors import Fault
+
+
+class Timing(Struct, frozen=True, kw_only=True):
+    """Where the time of one request went, in milliseconds; None for a phase that was not reached."""
+
+    dns: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+    """From the request sent to the first byte of the answer."""
+    total: float = 0.0
+
+
+class HttpAnswer(Struct, frozen=True, kw_only=True):
+    """One request's outcome; a failed one is an answer too."""
+
+    url: str
+    at: datetime
+    status: int | None = None
+    """None when no HTTP answer came; then `fault` says why."""
+    fault: Fault | None = None
+    error: str = ""
+    """One sanitised line about the fault."""
+    timing: Timing = Timing()
+    body: str = ""
+    """Sanitised, at most 64 KiB."""
+    json: Any = None
+    """The parsed body when it is JSON (strings within are NOT sanitised: sanitise before showing)."""
+    body_truncated: bool = False
+    content_type: str = ""
+    certificate_expires: datetime | None = None
+    certificate_issuer: str = ""
+
+    @property
+    def answered(self) -> bool:
+        """Whether any HTTP answer came."""
+        return self.status is not None
+
+
+class BlockedQuery(Struct, frozen=True, kw_only=True):
+    """A query that waits on others."""
+
+    pid: int
+    query: str
+    """Sanitised, literals masked (they may hold personal data or secrets)."""
+    waiting: float
+    """Seconds."""
+    blockers: tuple[int, ...]
+    blocker_queries: tuple[str, ...] = ()
+
+
+class LongQuery(Struct, frozen=True, kw_only=True):
+    """A query that has been running for long."""
+
+    pid: int
+    query: str
+    running: float
+    """Seconds."""
+    state: str
+    user: str = ""
+    application: str = ""
+
+
+class TableAnswer(Struct, frozen=True, kw_only=True):
+    """Whether a critical table can be read."""
+
+    name: str
+    readable: bool
+    error: str = ""
+    estimated_rows: int | None = None
+
+
+class DatabaseReading(Struct, frozen=True, kw_only=True):
+    """One environment's database at a time."""
+
+    at: datetime
+    latency_ms: float
+    """Median of a few `SELECT 1` round trips on the open connection."""
+    version: str
+    connections: int
+    max_connections: int
+    in_recovery: bool = False
+    long_queries: tuple[LongQuery, ...] = ()
+    blocked: tuple[BlockedQuery, ...] = ()
+    tables: tuple[TableAnswer, ...] = ()
+    took_ms: float = 0.0
