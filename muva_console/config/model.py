@@ -33,7 +33,7 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     """A table of muva.toml."""
 
 
-class Secret(Table):
+class Secret(Table, frozen=True, kw_only=True):
     """A reference to a secret, never the secret: exactly one of the three keys is given."""
 
     env: str | None = None
@@ -44,7 +44,7 @@ class Secret(Table):
     """A file that holds the secret; readable by its owner alone."""
 
 
-class Project(Table):
+class Project(Table, frozen=True, kw_only=True):
     """What is operated."""
 
     name: str = "MUVA Chat"
@@ -54,7 +54,7 @@ class Project(Table):
     """The local git checkout, relative to the configuration file."""
 
 
-class Console(Table):
+class Console(Table, frozen=True, kw_only=True):
     """How the console behaves towards the engineer."""
 
     refresh: Seconds = Seconds(30.0)
@@ -65,14 +65,14 @@ class Console(Table):
     """auto, unicode or ascii."""
 
 
-class Journal(Table):
+class Journal(Table, frozen=True, kw_only=True):
     """Where the record of everything done is kept."""
 
     directory: Path | None = None
     """A folder that the team on one jump host shares; the user's own state folder when not given."""
 
 
-class Health(Table):
+class Health(Table, frozen=True, kw_only=True):
     """When an endpoint counts as failed and as recovered, and how much it is asked."""
 
     failure_threshold: Count = 3
@@ -87,7 +87,7 @@ class Health(Table):
     """How far back the console's history is judged. Ours."""
 
 
-class Thresholds(Table):
+class Thresholds(Table, frozen=True, kw_only=True):
     """The limits beyond which a reading is bad news."""
 
     response: Seconds = Seconds(5.0)
@@ -115,7 +115,7 @@ class Thresholds(Table):
     """Warn when the certificate expires sooner than this."""
 
 
-class Dependency(Table):
+class Dependency(Table, frozen=True, kw_only=True):
     """A service the application needs, asked from here."""
 
     url: Url
@@ -123,7 +123,7 @@ class Dependency(Table):
     """The statuses that mean the service is there (Supabase's REST root answers 401 without a key)."""
 
 
-class Database(Table):
+class Database(Table, frozen=True, kw_only=True):
     """The environment's Postgres. `url` is a secret reference because it holds a password."""
 
     url: Secret | None = None
@@ -139,7 +139,7 @@ class Database(Table):
     """A host of [hosts] through whose SSH connection the database is reached."""
 
 
-class Environment(Table):
+class Environment(Table, frozen=True, kw_only=True):
     """dev, staging or production."""
 
     branch: str
@@ -163,7 +163,7 @@ class Environment(Table):
     thresholds: Thresholds = Thresholds()
 
 
-class Host(Table):
+class Host(Table, frozen=True, kw_only=True):
     """A VPS reached by SSH. What is not given is taken from the user's ssh_config."""
 
     address: str
@@ -183,7 +183,7 @@ class Host(Table):
     keepalive: Seconds = Seconds(15.0)
 
 
-class Contact(Table):
+class Contact(Table, frozen=True, kw_only=True):
     """Somebody to call."""
 
     role: str
@@ -191,7 +191,7 @@ class Contact(Table):
     reach: str = ""
 
 
-class Config(Table):
+class Config(Table, frozen=True, kw_only=True):
     """muva.toml as a whole."""
 
     project: Project = Project()

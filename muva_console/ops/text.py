@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 
 LINE_CAP = 4096
-"""Characters kept of one line; the rest is counted, not kept. Ours: a terminal at 200 columns shows 20 rows of it."""
+"""Characters kept of one line; the rest is counted, not kept. Ours: twenty rows at 200 columns."""
 
-# CSI … final; OSC/DCS/SOS/PM/APC … terminated by BEL or ST (or unterminated to the end); two-character escapes.
+# CSI … final; OSC/DCS/SOS/PM/APC … up to BEL, ST or the end of the text; two-character escapes.
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]?"
     r"|\x1b[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
@@ -21,9 +21,6 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]?"
 )
 _CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
-_NEEDS_WORK = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 
@@ -37,7 +34,7 @@ def sanitise(text: str | bytes, *, newlines: bool = True) -> str:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     text = text.replace("\r\n", "\n").replace("\t", "    ")
-    if _NEEDS_WORK.search(text):
+    if _CONTROLS.search(text):
         text = _CONTROLS.sub("\u00b7", _ESCAPES.sub("", text))
     return text if newlines else text.replace("\n", " ")
 

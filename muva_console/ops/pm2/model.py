@@ -40,7 +40,7 @@ class Process(Struct, frozen=True, kw_only=True):
     created_at: datetime | None = None
     exit_code: int | None = None
     last_signal: str = ""
-    """The signal that ended the last run, from the daemon's log: PM2 itself reports exit code 0 after SIGKILL."""
+    """The signal that ended the last run, from the daemon's log: PM2 itself reports code 0 after SIGKILL."""
     exec_mode: str = ""
     instances: int = 1
     node_version: str = ""
