@@ -1,0 +1,119 @@
+"""The `muva` command: the console, or one answer headless.
+
+Exit statuses are an interface: 0 healthy / GO / done, 1 unhealthy / NO-GO / refused, 2 usage or
+configuration, 3 cannot tell. With `--json`, data and data alone goes to standard output.
+Commands are imported when they are called, so that none pays for the others.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from muva_console.cli.base import Invocation
+from muva_console.ops.errors import ConfigError, LinkError, OpsError
+from muva_console.ops.readings import Exit
+
+_COMMANDS = {
+    "demo": ("muva_console.cli.demo", "The console on a drill estate of its own; gone when it closes."),
+    "init": ("muva_console.cli.setup", "Write a muva.toml from what is here, asking for the rest."),
+    "doctor": (
+        "muva_console.cli.setup",
+        "What of the configuration can be reached, and how to mend what can't.",
+    ),
+    "config": ("muva_console.cli.setup", "The configuration: check it, or print its JSON Schema."),
+    "health": ("muva_console.cli.observe", "Every health check once."),
+    "monitor": (
+        "muva_console.cli.observe",
+        "The health dashboard, repeated; --json prints a line each time.",
+    ),
+    "processes": ("muva_console.cli.observe", "PM2's processes on all hosts of an environment."),
+    "logs": ("muva_console.cli.logs", "The processes' logs, out and err interleaved by time."),
+    "journal": ("muva_console.cli.journal", "Who did what when: read, verify, export."),
+    "drill": ("muva_console.cli.drill", "Practice on a small real estate on this machine."),
+}
+
+
+class _Commands(click.Group):
+    """Imports the module of a command when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        from importlib import import_module
+
+        command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 healthy or done, 1 unhealthy or refused, 2 usage or configuration, 3 cannot tell.",
+)
+@click.option("--config", "config", type=click.Path(dir_okay=False), help="The configuration file.")
+@click.option("--read-only", is_flag=True, help="Refuse every operation.")
+@click.option("--env", "environment", help="The environment in hand when the console opens.")
+@click.version_option(package_name="muva-console", prog_name="muva")
+@click.pass_context
+def cli(ctx: click.Context, config: str | None, read_only: bool, environment: str | None) -> None:
+    """The operations console of MUVA Chat. Without a command it opens full-screen."""
+    ctx.obj = Invocation(config=config, read_only=read_only)
+    if ctx.invoked_subcommand is None:
+        from muva_console.cli.console import open_console
+
+        ctx.exit(open_console(ctx.obj, environment))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status; errors are told on standard error."""
+    try:
+        outcome = cli.main(args=arguments, prog_name="muva", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.Abort:
+        click.echo("stopped", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except OpsError as error:
+        tell(error)
+        return status_of(error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # the reader (head, less) has seen enough; what the interpreter still flushes must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    return outcome if isinstance(outcome, int) else Exit.OK
+
+
+def tell(error: OpsError) -> None:
+    """An error as an engineer should meet it, on standard error: what and where, what it means, what next."""
+    first, *rest = error.lines()
+    click.echo(f"muva: {first}", err=True)
+    for line in rest:
+        click.echo(f"  {line}", err=True)
+
+
+def status_of(error: OpsError) -> int:
+    """The exit status that an error ends a command with."""
+    match error:
+        case ConfigError():
+            return Exit.USAGE
+        case LinkError():
+            return Exit.CANNOT_TELL
+        case _:
+            return Exit.BAD
