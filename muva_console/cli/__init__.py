@@ -21,13 +21,13 @@ _COMMANDS = {
     "init": ("muva_console.cli.setup", "Write a muva.toml from what is here, asking for the rest."),
     "doctor": (
         "muva_console.cli.setup",
-        "What of the configuration can be reached, and how to mend what can't.",
+        "What can be reached, and how to mend what cannot.",
     ),
     "config": ("muva_console.cli.setup", "The configuration: check it, or print its JSON Schema."),
     "health": ("muva_console.cli.observe", "Every health check once."),
     "monitor": (
         "muva_console.cli.observe",
-        "The health dashboard, repeated; --json prints a line each time.",
+        "The health dashboard, repeated; a line each time with --json.",
     ),
     "processes": ("muva_console.cli.observe", "PM2's processes on all hosts of an environment."),
     "logs": ("muva_console.cli.logs", "The processes' logs, out and err interleaved by time."),

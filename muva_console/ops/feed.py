@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -37,7 +37,7 @@ class Freshness(StrEnum):
     UNREACHABLE = "unreachable"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot(Generic[T]):
     """What a feed knows now."""
 
@@ -56,7 +56,9 @@ class Snapshot(Generic[T]):
 
     def age(self, now: float | None = None) -> float | None:
         """Seconds since the value was taken, None when there is none."""
-        return None if self.taken is None else max(0.0, (now or time.monotonic()) - self.taken)
+        if self.taken is None:
+            return None
+        return max(0.0, (time.monotonic() if now is None else now) - self.taken)
 
     def freshness(self, now: float | None = None) -> Freshness:
         """Whether the value may be believed, worst reason first."""
@@ -91,6 +93,7 @@ class Feed(Generic[T]):
         self._snapshot: Snapshot[T] = Snapshot(interval=interval)
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._ask_now = False
 
     @property
     def snapshot(self) -> Snapshot[T]:
@@ -113,18 +116,19 @@ class Feed(Generic[T]):
         return unwatch
 
     def refresh(self) -> None:
-        """Ask again now, paused or not. A poll under way counts as the answer."""
+        """Ask again now, paused or not; a poll under way is followed by another, being older than the wish."""
+        self._ask_now = True
         self._wake.set()
 
     def pause(self, paused: bool) -> None:
         """Stop asking, or go on."""
         self._publish(paused=paused)
-        if not paused:
-            self._wake.set()
+        self._wake.set()
 
     def set_interval(self, seconds: float) -> None:
         """Ask every `seconds` seconds from now on."""
         self._publish(interval=seconds)
+        self._wake.set()
 
     async def once(self) -> T:
         """Ask once, viewers or none, and return the value. Raises what the source raised."""
@@ -151,23 +155,25 @@ class Feed(Generic[T]):
 
     async def _poll(self) -> None:
         while True:
-            self._wake.clear()
+            self._ask_now = False
             await self._ask()
-            while True:
+            asked = time.monotonic()
+            while not self._ask_now:
+                delay = self._delay()
                 try:
-                    async with asyncio.timeout(self._delay()):
+                    async with asyncio.timeout(None if delay is None else asked + delay - time.monotonic()):
                         await self._wake.wait()
                 except TimeoutError:
-                    if self._snapshot.paused:
-                        continue
-                break
+                    break
+                self._wake.clear()  # something changed: a refresh, the pace, paused or not
 
     def _delay(self) -> float | None:
+        """Seconds between the end of a poll and the next; None while paused."""
         snapshot = self._snapshot
         if snapshot.paused:
             return None
         if snapshot.failures:
-            # from a quick second try up to the cap, never slower than the interval asks unless it must be
+            # a quick second try, then slower up to the cap, but never slower than was asked for
             return min(max(snapshot.interval, 1.0), 2.0 ** min(snapshot.failures, 6), BACK_OFF_CAP)
         return snapshot.interval
 
@@ -199,8 +205,6 @@ class Feed(Generic[T]):
         self._publish(error=error, failures=self._snapshot.failures + 1, asking=False)
 
     def _publish(self, **changes: object) -> None:
-        from dataclasses import replace
-
         self._snapshot = replace(self._snapshot, **changes)  # type: ignore[arg-type]
         for viewer in tuple(self._viewers):
             viewer(self._snapshot)
