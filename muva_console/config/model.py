@@ -1,8 +1,12 @@
 """The typed shape of muva.toml.
 
 Every table of the file is a frozen struct here; `load.py` turns a file into these and names every
-mistake with its place. Durations are written as text in the file (``"30s"``, ``"5m"``, ``"250ms"``)
-and stand here as seconds (``float``); sizes (``"1G"``, ``"512M"``) stand here as bytes (``int``).
+mistake with its place, `schema.py` makes the JSON Schema of them, `render.py` writes a commented file.
+The texts under the fields are what an engineer reads there, so they are written for one.
+
+Durations are written as text in the file (``"30s"``, ``"5m"``, ``"250ms"``) and stand here as seconds
+(``float``); sizes (``"1G"``, ``"512M"``) stand here as bytes (``int``). Paths of this machine are
+absolute once loaded: ``~`` is the user's home, and what is relative is relative to the file.
 
 The defaults of the thresholds are the playbook's own; where the playbook names no window or sample
 size the value is ours and says so.
@@ -24,9 +28,76 @@ Bytes = NewType("Bytes", int)
 Url = NewType("Url", str)
 """An absolute http or https address, without user name or password."""
 
+THEMES = ("muva-dark", "muva-light", "muva-16", "muva-mono")
+GLYPHS = ("auto", "unicode", "ascii")
+
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+HttpStatus = Annotated[int, Meta(ge=100, le=599)]
+Duration = Annotated[Seconds, Meta(gt=0)]
+Wait = Annotated[Seconds, Meta(gt=0, le=600)]
+"""How long something is awaited: a slip of the unit must not freeze the console for an hour."""
+
+Text = Annotated[str, Meta(pattern=r"\S", extra={"expected": "a text that is not empty"})]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+        extra={"expected": "a name of letters, digits, '.', '_' and '-', beginning with a letter or digit"},
+    ),
+]
+ProcessName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\s\-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
+        extra={"expected": "the name of a PM2 process, which does not begin with '-'"},
+    ),
+]
+HostAddress = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_:\[][A-Za-z0-9._:%\[\]-]*$",
+        extra={
+            "expected": "a host name, an address or an alias of ssh_config, without user name, port or scheme"
+        },
+    ),
+]
+Branch = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?![-/.])(?!.*(//|\.\.|@\{))[^\s~^:?*\[\\\x00-\x1f\x7f]+(?<![/.])$",
+        extra={"expected": "the name of a git branch"},
+    ),
+]
+RemoteDirectory = Annotated[
+    str,
+    Meta(
+        pattern=r"^(/|~/|~$)[^\x00-\x1f\x7f]*$",
+        extra={"expected": 'an absolute path on the host, such as "/var/www/muva-chat"'},
+    ),
+]
+UrlPath = Annotated[
+    str,
+    Meta(
+        pattern=r"^/[^\s\x00-\x1f\x7f]*$",
+        extra={"expected": "a path that begins with '/', such as \"/api/health\""},
+    ),
+]
+EnvFile = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^/~\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
+        extra={"expected": 'a file name relative to `directory`, such as ".env.production"'},
+    ),
+]
+TableName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\s.\"'\x00-\x1f\x7f]+(\.[^\s.\"'\x00-\x1f\x7f]+)?$",
+        extra={"expected": "a table as `table` or `schema.table`"},
+    ),
+]
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -36,19 +107,39 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
 class Secret(Table, frozen=True, kw_only=True):
     """A reference to a secret, never the secret: exactly one of the three keys is given."""
 
-    env: str | None = None
+    env: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+                extra={"expected": "the name of an environment variable", "secret": True},
+            ),
+        ]
+        | None
+    ) = None
     """The name of an environment variable of the console's own process."""
-    command: str | None = None
-    """A command whose first line of standard output is the secret (a password manager, say)."""
-    file: Path | None = None
-    """A file that holds the secret; readable by its owner alone."""
+    command: Annotated[Text, Meta(extra={"secret": True})] | None = None
+    """A command whose first line of standard output is the secret (a password manager, say). The
+    user's shell runs it, in the folder of this file, without a terminal."""
+    file: Annotated[Path, Meta(extra={"secret": True})] | None = None
+    """A file whose first line is the secret; readable by its owner alone."""
 
 
 class Project(Table, frozen=True, kw_only=True):
     """What is operated."""
 
-    name: str = "MUVA Chat"
-    repository: str | None = None
+    name: Text = "MUVA Chat"
+    """The name that the console shows."""
+    repository: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$",
+                extra={"expected": "OWNER/NAME of a GitHub repository"},
+            ),
+        ]
+        | None
+    ) = None
     """OWNER/NAME on GitHub."""
     checkout: Path = Path()
     """The local git checkout, relative to the configuration file."""
@@ -57,11 +148,13 @@ class Project(Table, frozen=True, kw_only=True):
 class Console(Table, frozen=True, kw_only=True):
     """How the console behaves towards the engineer."""
 
-    refresh: Seconds = Seconds(30.0)
-    theme: str = "muva-dark"
+    refresh: Annotated[Seconds, Meta(ge=1, le=3600)] = Seconds(30.0)
+    """How often the readings of the screen in sight are renewed ("+" and "-" change it while it runs)."""
+    theme: Annotated[str, Meta(extra={"choices": THEMES})] = "muva-dark"
     """muva-dark, muva-light, muva-16 (sixteen colours) or muva-mono (none)."""
     read_only: bool = False
-    glyphs: str = "auto"
+    """Refuse every operation, as --read-only does."""
+    glyphs: Annotated[str, Meta(extra={"choices": GLYPHS})] = "auto"
     """auto, unicode or ascii."""
 
 
@@ -79,22 +172,23 @@ class Health(Table, frozen=True, kw_only=True):
     """Failures in a row before a service is called down (Gatus's default)."""
     recovery_threshold: Count = 2
     """Successes in a row before it is called recovered (Gatus's default)."""
-    timeout: Seconds = Seconds(10.0)
-    probes: Count = 25
+    timeout: Wait = Seconds(10.0)
+    """How long one request may take."""
+    probes: Annotated[int, Meta(ge=1, le=1000)] = 25
     """Requests that the performance check sends for its percentile and error rate. Ours: the playbook
     names no sample size, and below about 20 a 5 % error rate cannot be told from none."""
-    window: Seconds = Seconds(900.0)
+    window: Duration = Seconds(900.0)
     """How far back the console's history is judged. Ours."""
 
 
 class Thresholds(Table, frozen=True, kw_only=True):
     """The limits beyond which a reading is bad news."""
 
-    response: Seconds = Seconds(5.0)
+    response: Duration = Seconds(5.0)
     """Playbook, automated checks: response time < 5 seconds."""
-    database: Seconds = Seconds(0.1)
+    database: Duration = Seconds(0.1)
     """Playbook: database latency < 100 ms in production, < 50 ms in staging."""
-    baseline: Seconds | None = None
+    baseline: Duration | None = None
     """The usual p95 response time; learnt from the journal's healthy samples when not given."""
     slow_factor: Annotated[float, Meta(gt=1)] = 10.0
     """Playbook, when to roll back: response time > 10 x baseline."""
@@ -103,101 +197,146 @@ class Thresholds(Table, frozen=True, kw_only=True):
     error_rate: Fraction = 0.05
     """Playbook, when to roll back: error rate > 5 % of requests."""
     memory: Fraction = 0.9
+    """Share of a host's memory in use. Ours."""
     disk: Fraction = 0.9
+    """Share of a filesystem's space in use. Ours."""
     inodes: Fraction = 0.9
+    """Share of a filesystem's inodes in use. Ours."""
     connections: Fraction = 0.8
-    """Of max_connections."""
-    long_query: Seconds = Seconds(30.0)
+    """Share of Postgres's max_connections in use. Ours."""
+    long_query: Duration = Seconds(30.0)
+    """A query that runs longer is named. Ours."""
     restarts: Count = 3
     """Restarts of one process within restart_window that make it a crash loop. Ours."""
-    restart_window: Seconds = Seconds(300.0)
-    certificate: Seconds = Seconds(14 * 86400.0)
-    """Warn when the certificate expires sooner than this."""
+    restart_window: Duration = Seconds(300.0)
+    """The window of `restarts`. Ours."""
+    certificate: Duration = Seconds(14 * 86400.0)
+    """Warn when the certificate expires sooner than this. Ours."""
 
 
 class Dependency(Table, frozen=True, kw_only=True):
     """A service the application needs, asked from here."""
 
     url: Url
-    expect: tuple[int, ...] = (200,)
+    """What is asked for, with GET."""
+    expect: tuple[HttpStatus, ...] = (200,)
     """The statuses that mean the service is there (Supabase's REST root answers 401 without a key)."""
 
 
 class Database(Table, frozen=True, kw_only=True):
-    """The environment's Postgres. `url` is a secret reference because it holds a password."""
+    """The environment's Postgres: either `url`, a secret reference because it holds a password, or
+    `host` with what goes with it.
+    """
 
     url: Secret | None = None
-    """Direct or session-mode address (port 5432)."""
-    host: str | None = None
+    """Direct or session-mode address (port 5432): postgres://USER:PASSWORD@HOST:5432/NAME."""
+    host: HostAddress | None = None
+    """The server, in place of `url`."""
     port: Port = 5432
-    name: str = "postgres"
-    user: str = "postgres"
+    """Its port; 6543 is Supabase's transaction mode, which keeps no session and cannot be used here."""
+    name: Text = "postgres"
+    """The database."""
+    user: Text = "postgres"
+    """Who logs in; one that may only read is enough."""
     password: Secret | None = None
-    critical_tables: tuple[str, ...] = ()
+    """Their password."""
+    critical_tables: tuple[TableName, ...] = ()
     """Tables that must be readable; `schema.table` or `table` (public)."""
-    through: str | None = None
+    through: Name | None = None
     """A host of [hosts] through whose SSH connection the database is reached."""
 
 
 class Environment(Table, frozen=True, kw_only=True):
     """dev, staging or production."""
 
-    branch: str
+    branch: Branch
+    """The branch that is deployed here."""
     production: bool = False
     """Wears the production colours; acts on it want its name typed."""
     url: Url | None = None
-    health: str = "/api/health"
-    health_db: str = "/api/health/db"
-    hosts: tuple[str, ...] = ()
-    """Names of [hosts]."""
-    directory: str | None = None
+    """Where the application answers its users."""
+    health: UrlPath = "/api/health"
+    """The path of the health endpoint, after `url`."""
+    health_db: UrlPath = "/api/health/db"
+    """The path of the database's health endpoint, after `url`."""
+    hosts: tuple[Name, ...] = ()
+    """Names of [hosts]: one or more machines that run the application."""
+    directory: RemoteDirectory | None = None
     """Where the application lives on its hosts."""
-    processes: tuple[str, ...] = ()
+    processes: tuple[ProcessName, ...] = ()
     """The PM2 names that must be online on every host."""
     port: Port | None = None
     """Where the application listens on its host."""
-    env_file: str | None = None
+    env_file: EnvFile | None = None
     """The application's environment file, relative to `directory`. Names are read, never values."""
     database: Database | None = None
+    """The environment's Postgres."""
     dependencies: dict[str, Dependency] = field(default_factory=dict)
+    """Services the application needs, by a name of yours."""
     thresholds: Thresholds = Thresholds()
+    """The limits beyond which a reading is bad news."""
 
 
 class Host(Table, frozen=True, kw_only=True):
     """A VPS reached by SSH. What is not given is taken from the user's ssh_config."""
 
-    address: str
+    address: HostAddress
     """A host name, an address, or an alias of ssh_config."""
     port: Port | None = None
-    user: str | None = None
+    """The port of its SSH server."""
+    user: (
+        Annotated[
+            str,
+            Meta(pattern=r"^[A-Za-z0-9_][^\s:@/\x00-\x1f\x7f]*$", extra={"expected": "a login name"}),
+        ]
+        | None
+    ) = None
+    """Who logs in."""
     identity: Path | None = None
+    """The private key; the agent's keys and ssh_config's when not given."""
     known_hosts: Path | None = None
+    """Where the server's key is known from; ~/.ssh/known_hosts when not given."""
     ssh_config: Path | None = None
-    jump: str | None = None
+    """Another ssh_config than ~/.ssh/config."""
+    jump: Name | None = None
     """Another host of [hosts] that is hopped through."""
-    pm2_home: str = "~/.pm2"
-    pm2: str = "pm2"
+    pm2_home: RemoteDirectory = "~/.pm2"
+    """PM2_HOME on that host, where the sockets of PM2's daemon are."""
+    pm2: Text = "pm2"
     """The pm2 command on that host, for the fallback."""
-    connect_timeout: Seconds = Seconds(8.0)
-    command_timeout: Seconds = Seconds(15.0)
-    keepalive: Seconds = Seconds(15.0)
+    connect_timeout: Wait = Seconds(8.0)
+    """How long connecting and logging in may take."""
+    command_timeout: Wait = Seconds(15.0)
+    """How long one command may take."""
+    keepalive: Wait = Seconds(15.0)
+    """How often a silent connection is asked whether it lives; three silences end it."""
 
 
 class Contact(Table, frozen=True, kw_only=True):
     """Somebody to call."""
 
-    role: str
-    name: str
+    role: Text
+    """What for: Tech Lead, DevOps, Database, On-Call."""
+    name: Text
+    """Who."""
     reach: str = ""
+    """Where: a chat, a telephone number, an address."""
 
 
 class Config(Table, frozen=True, kw_only=True):
     """muva.toml as a whole."""
 
     project: Project = Project()
+    """What is operated."""
     console: Console = Console()
+    """How the console behaves towards the engineer."""
     journal: Journal = Journal()
+    """Where the record of everything done is kept."""
     health: Health = Health()
+    """When an endpoint counts as failed and as recovered, and how much it is asked."""
     hosts: dict[str, Host] = field(default_factory=dict)
+    """The VPSs, by a name of yours."""
     environments: dict[str, Environment] = field(default_factory=dict)
+    """What is operated on, by name: dev, staging, production. At least one."""
     contacts: tuple[Contact, ...] = ()
+    """Whom to call, in this order."""
