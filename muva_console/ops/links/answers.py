@@ -27,10 +27,14 @@ class HttpAnswer(Struct, frozen=True, kw_only=True):
     url: str
     at: datetime
     status: int | None = None
-    """None when no HTTP answer came; then `fault` says why."""
+    """None when no HTTP answer came; then `fault` says why. Both are set when an answer began and did
+    not end."""
     fault: Fault | None = None
     error: str = ""
     """One sanitised line about the fault."""
+    own_side: bool = False
+    """The fault looks like this machine's own (no route, a silent resolver, its proxy): then nothing is
+    known of the server."""
     timing: Timing = Timing()
     body: str = ""
     """Sanitised, at most 64 KiB."""
@@ -38,6 +42,8 @@ class HttpAnswer(Struct, frozen=True, kw_only=True):
     """The parsed body when it is JSON (strings within are NOT sanitised: sanitise before showing)."""
     body_truncated: bool = False
     content_type: str = ""
+    location: str = ""
+    """Where a redirect points, sanitised; redirects are not followed."""
     certificate_expires: datetime | None = None
     certificate_issuer: str = ""
 
