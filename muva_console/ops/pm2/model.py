@@ -7,6 +7,8 @@ that is not named here.
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
+from typing import Literal
 
 from msgspec import Struct
 
@@ -28,19 +30,26 @@ class Process(Struct, frozen=True, kw_only=True):
     """Bytes, of the whole process tree where /proc could be read (see `tree`)."""
     tree: bool = False
     """True when cpu and memory count the children too; PM2 itself counts the leader alone."""
+    own_memory: int = 0
+    """Bytes of the leader alone, by PM2's own count: what PM2 holds against `memory_limit`."""
     memory_limit: int | None = None
     """max_memory_restart in bytes."""
     restarts: int = 0
     """restart_time: the counter since the process was added."""
     unstable_restarts: int = 0
     restarts_in_window: int | None = None
-    """Restarts seen within the restart window; None until it has been watched or told by the daemon's log."""
+    """Restarts within the restart window that nobody asked for (crash, kill, memory limit); None until it
+    has been watched or told by the daemon's log. A lower bound where the log begins within the window."""
+    memory_restarts: int | None = None
+    """Those of them that PM2 made because `memory_limit` was exceeded; None where the log does not tell."""
     started_at: datetime | None = None
     """pm_uptime: when the present run began (UTC); None when it is not running."""
     created_at: datetime | None = None
     exit_code: int | None = None
+    """How the last run ended; None when it has not ended yet or a signal ended it (see `last_signal`)."""
     last_signal: str = ""
-    """The signal that ended the last run, from the daemon's log: PM2 itself reports code 0 after SIGKILL."""
+    """The signal that ended the last run, from the daemon's log: PM2 itself reports code 0 after SIGKILL.
+    Empty for SIGINT too, which PM2 also writes where there was no signal."""
     exec_mode: str = ""
     instances: int = 1
     node_version: str = ""
@@ -66,6 +75,12 @@ class ProcessList(Struct, frozen=True, kw_only=True):
     """Seconds that the host's wall clock is ahead of ours; uptime is reckoned on the host's clock."""
     took_ms: float = 0.0
 
+    def uptime(self, process: Process) -> float | None:
+        """Seconds that `process` had run when this was read, by the host's clock; None if it did not."""
+        if process.started_at is None:
+            return None
+        return max(0.0, self.at.timestamp() + self.clock_offset - process.started_at.timestamp())
+
 
 class ProcessEvent(Struct, frozen=True, kw_only=True):
     """A line of the daemon's bus about a process."""
@@ -77,4 +92,36 @@ class ProcessEvent(Struct, frozen=True, kw_only=True):
     process: str
     pm_id: int
     manually: bool = False
+    detail: str = ""
+
+
+class LogChunk(Struct, frozen=True, kw_only=True):
+    """What a process wrote, as the daemon's bus passed it on: any number of lines, torn anywhere."""
+
+    host: str
+    process: str
+    pm_id: int
+    stream: Literal["out", "err"]
+    at: datetime
+    """The daemon's clock (UTC)."""
+    data: str
+    """NOT sanitised: an escape sequence may be torn between two chunks, so lines are made first."""
+
+
+class NoticeKind(StrEnum):
+    """What happened to the bus itself."""
+
+    CONNECTED = "connected"
+    LOST = "lost"
+    """What was written from here to the next CONNECTED was not seen."""
+    KILLED = "killed"
+    """The daemon said that it is being ended (`pm2 kill`, `pm2 update`, a signal)."""
+
+
+class BusNotice(Struct, frozen=True, kw_only=True):
+    """Something about the bus itself, in its place among what it carried."""
+
+    host: str
+    at: datetime
+    kind: NoticeKind
     detail: str = ""
