@@ -31,6 +31,9 @@ Url = NewType("Url", str)
 THEMES = ("muva-dark", "muva-light", "muva-16", "muva-mono")
 GLYPHS = ("auto", "unicode", "ascii")
 
+BaseUrl = Annotated[Url, Meta(extra={"base": True})]
+"""An address that paths are appended to: loaded without the slash at its end."""
+
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -233,7 +236,7 @@ class Database(Table, frozen=True, kw_only=True):
     host: HostAddress | None = None
     """The server, in place of `url`."""
     port: Port = 5432
-    """Its port; 6543 is Supabase's transaction mode, which keeps no session and cannot be used here."""
+    """Its port. Not 6543, Supabase's transaction mode: a session is needed to see what blocks what."""
     name: Text = "postgres"
     """The database."""
     user: Text = "postgres"
@@ -253,7 +256,7 @@ class Environment(Table, frozen=True, kw_only=True):
     """The branch that is deployed here."""
     production: bool = False
     """Wears the production colours; acts on it want its name typed."""
-    url: Url | None = None
+    url: BaseUrl | None = None
     """Where the application answers its users."""
     health: UrlPath = "/api/health"
     """The path of the health endpoint, after `url`."""

@@ -139,6 +139,10 @@ def _suspicious(lowered: str) -> bool:
     )
 
 
+_NAMED = 2
+"""The last families go by a name before the value."""
+
+
 class Redactor:
     """Replaces secrets by ``‹redacted›``. Safe to use from several threads."""
 
@@ -185,6 +189,16 @@ class Redactor:
     def holds_secret(self, text: str) -> bool:
         """Whether anything in the text would be replaced."""
         return self.redact(text) != text
+
+
+def holds_token(text: str) -> bool:
+    """Whether something is in the text that is a secret by its own form, such as a JWT or a GitHub token;
+    a ``password=`` alone is not, which a command line may well search for.
+    """
+    return any(
+        any(trigger in text.lower() for trigger in triggers) and pattern.search(text)
+        for triggers, pattern, _ in _FAMILIES[:-_NAMED]
+    )
 
 
 def _password_of(value: str) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import stat
 from contextlib import suppress
@@ -25,6 +26,8 @@ COMMAND_TIMEOUT = 30.0
 """Seconds. Ours: long enough for a touch on a security key, short enough for three in the morning."""
 FILE_TIMEOUT = 5.0
 """Seconds; a folder on a dead network file system must not hold the console."""
+LEFT_OPEN = 1.0
+"""Seconds that a command's pipes are waited for after its end."""
 OUTPUT_LIMIT = 64 * 1024
 """Bytes read of a command's output or a file."""
 
@@ -112,10 +115,9 @@ def _of_environment(secret: Secret) -> str:
 
 
 async def _of_file(secret: Secret, file: Path, base: Path) -> str:
-    path = base / file.expanduser()
     try:
         async with asyncio.timeout(FILE_TIMEOUT):
-            data = await asyncio.to_thread(_read_private, path)
+            data = await asyncio.to_thread(_read_private, base, file)
     except TimeoutError:
         raise SecretError(f"no answer within {FILE_TIMEOUT:g} s", where=told(secret)) from None
     except FileNotFoundError:
@@ -125,7 +127,7 @@ async def _of_file(secret: Secret, file: Path, base: Path) -> str:
             f"others on this machine can read it (mode {error.mode:04o})",
             where=told(secret),
             means="a secret that others can read is none; it is not used",
-            next=f"chmod 600 {_quoted(path)}",
+            next=f"chmod 600 {shlex.quote(sanitise_line(str(base / file)))}",
         ) from None
     except OSError as error:
         raise SecretError(error.strerror or type(error).__name__, where=told(secret)) from None
@@ -138,7 +140,8 @@ class _TooOpenError(Exception):
         self.mode = mode
 
 
-def _read_private(path: Path) -> bytes:
+def _read_private(base: Path, file: Path) -> bytes:
+    path = base / file.expanduser()
     # the mode is asked of what was opened, so nothing can change in between; O_NONBLOCK: a pipe does not hang
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as opened:
@@ -149,12 +152,6 @@ def _read_private(path: Path) -> bytes:
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise _TooOpenError(mode)
         return opened.read(OUTPUT_LIMIT)
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(sanitise_line(str(path)))
 
 
 # --- command -------------------------------------------------------------------------------------------
@@ -185,10 +182,16 @@ async def _of_command(secret: Secret, command: str, base: Path) -> str:
         raise SecretError(f"could not be started: {error.strerror}", where=told(secret)) from None
     assert process.stdout is not None
     assert process.stderr is not None
+    out, err = bytearray(), bytearray()
+    readers = [
+        asyncio.create_task(_read_bounded(process.stdout, out)),
+        asyncio.create_task(_read_bounded(process.stderr, err)),
+    ]
     try:
         async with asyncio.timeout(COMMAND_TIMEOUT):
-            out, err = await asyncio.gather(_bounded(process.stdout), _bounded(process.stderr))
             status = await process.wait()
+            # something it left behind (an agent) may hold the pipes; what was printed is there by now
+            await asyncio.wait(readers, timeout=LEFT_OPEN)
     except TimeoutError:
         raise SecretError(
             f"no answer within {COMMAND_TIMEOUT:g} s",
@@ -196,28 +199,30 @@ async def _of_command(secret: Secret, command: str, base: Path) -> str:
             next="it runs without a terminal: unlock the password manager first, or let it ask in a window",
         ) from None
     finally:
-        # the shell may be gone and a child of it live on, holding the pipes
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        for reader in readers:
+            reader.cancel()
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), LEFT_OPEN)
+        await asyncio.gather(*readers, return_exceptions=True)
     if status != 0:
         raise SecretError(
             f"exit status {status}{_complaint(out, err)}",
             where=told(secret),
             next="run it in a shell and see",
         )
-    return _first_line(out, secret)
+    return _first_line(bytes(out), secret)
 
 
-async def _bounded(reader: asyncio.StreamReader) -> bytes:
-    """The first bytes; the rest is read too, and dropped, so that the command can end."""
-    kept = bytearray()
+async def _read_bounded(reader: asyncio.StreamReader, kept: bytearray) -> None:
+    """Keep the first bytes; the rest is read too, and dropped, so that the command can end."""
     while chunk := await reader.read(65536):
         kept += chunk[: OUTPUT_LIMIT - len(kept)]
-    return bytes(kept)
 
 
-def _complaint(out: bytes, err: bytes) -> str:
+def _complaint(out: bytearray, err: bytearray) -> str:
     """The last line of standard error, without anything that the command printed as its answer."""
     lines = [line for line in err.decode("utf-8", "replace").splitlines() if line.strip()]
     if not lines:
@@ -234,6 +239,6 @@ def _first_line(data: bytes, secret: Secret) -> str:
         raise SecretError("the first line is not UTF-8 text", where=told(secret)) from None
     if not value.strip():
         raise SecretError("the first line is empty", where=told(secret))
-    if "\x00" in value or len(data) >= OUTPUT_LIMIT and b"\n" not in data:
+    if "\x00" in value or (len(data) >= OUTPUT_LIMIT and b"\n" not in data):
         raise SecretError("the first line is no secret: too long, or with a NUL in it", where=told(secret))
     return value

@@ -57,6 +57,8 @@ class Shape(Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
     told: str = ""
     """What is expected, in words, where a pattern would not tell a person."""
+    base: bool = False
+    """An address that paths are appended to."""
     secret: bool = False
     """Something given here by mistake may be a secret: it is never repeated."""
 
@@ -140,8 +142,9 @@ def _limits(metas: list[Meta]) -> dict[str, Any]:
             limits["choices"] = tuple(extra["choices"])
         if "expected" in extra:
             limits["told"] = extra["expected"]
-        if "secret" in extra:
-            limits["secret"] = bool(extra["secret"])
+        for name in ("base", "secret"):
+            if name in extra:
+                limits[name] = bool(extra[name])
     return limits
 
 
