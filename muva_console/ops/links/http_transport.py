@@ -250,8 +250,8 @@ def _explain_os(error: OSError) -> Trouble:
 def _explain_protocol(error: BaseException, exchange: Exchange) -> Trouble:
     match error:
         case httpcore.RemoteProtocolError() if "disconnected" in str(error):
-            return Trouble(Fault.CLOSED, "the server closed the connection without an answer")
-        case httpcore.RemoteProtocolError() if "too large" in str(error) or "too much" in str(error):
+            return Trouble(Fault.CLOSED, "the server closed the connection without an HTTP answer")
+        case httpcore.RemoteProtocolError() if "too long" in str(error):
             return Trouble(Fault.TOO_LARGE, "the answer's headers are larger than 100 KiB")
         case httpcore.RemoteProtocolError() if exchange.phase == "body":
             return Trouble(Fault.CLOSED, f"the answer broke off: {_plain(error)}")

@@ -249,7 +249,7 @@ class WebLink:
             self._on_state(self._state)
 
     def _record(self, answer: HttpAnswer, line: str, outcome: str, took_ms: float) -> None:
-        where = sanitise_line(urlsplit(answer.url).netloc, cap=255)
+        where = sanitise_line(answer.url.partition("://")[2].partition("/")[0], cap=255)
         self._log.add(
             CommandRecord(
                 at=answer.at,
