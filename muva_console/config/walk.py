@@ -145,7 +145,7 @@ class Walk:
         assert shape.item is not None
         if not isinstance(value, list):
             wrong = found(value, shape.item, place)
-            hint = f"; did you mean [{wrong}]?" if isinstance(value, str | int) else ""
+            hint = f"; did you mean [{wrong}]?" if wrong[:1] == '"' or wrong.isdigit() else ""
             self.mistake(place, f"expected {expected(shape)}, found {wrong}{hint}")
             return None
         before = len(self.mistakes)
