@@ -1,0 +1,148 @@
+"""`muva drill`: practice on a small real estate on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from muva_console.cli.base import json_option, print_json
+from muva_console.ops.readings import Exit
+
+if TYPE_CHECKING:
+    from muva_console.drill.state import Estate
+
+_DIRECTORY = click.option(
+    "--dir",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="D",
+    help="The estate's folder; one in the user's state folder when not given.",
+)
+
+
+@click.group()
+def drill() -> None:
+    """Practice on a small real estate on this machine."""
+
+
+def _narrate(text: str) -> None:
+    click.echo(f"  {text}", err=True)
+
+
+def _folder(directory: Path | None) -> Path:
+    from muva_console.drill.state import default_directory
+
+    return directory or default_directory()
+
+
+def describe(estate: Estate) -> dict[str, Any]:
+    """What `up --json` prints: where everything of the estate is; paths of secrets, never secrets."""
+    return {
+        "config": str(estate.config),
+        "directory": str(estate.directory),
+        "id": estate.id,
+        "ssh": {
+            "host": "127.0.0.1",
+            "port": estate.ssh_port,
+            "user": estate.user,
+            "identity": str(estate.identity),
+            "known_hosts": str(estate.known_hosts),
+        },
+        "postgres": {"host": "127.0.0.1", "port": estate.postgres_port},
+        "pm2_home": str(estate.pm2_home),
+        "repository": str(estate.repository),
+        "checkout": str(estate.checkout),
+        "urls": {name: site.url for name, site in estate.sites.items()},
+    }
+
+
+@drill.command()
+@_DIRECTORY
+@json_option
+@click.option(
+    "--with-me", is_flag=True, help="Stay, and take it down when this command ends, however it ends."
+)
+def up(directory: Path | None, as_json: bool, with_me: bool) -> None:
+    """Bring the estate up."""
+    from muva_console.drill import estate as estates
+
+    folder = _folder(directory)
+    owner = os.getpid() if with_me else None
+    estate = asyncio.run(estates.up(folder, progress=_narrate, owner=owner))
+    if as_json:
+        print_json(describe(estate))
+    else:
+        click.echo(f"The estate is up in {estate.directory}")
+        for name, site in estate.sites.items():
+            click.echo(f"  {name:<11} {site.url}/api/health")
+        click.echo(
+            f"  ssh         ssh -p {estate.ssh_port} -i {estate.identity} "
+            f"-o UserKnownHostsFile={estate.known_hosts} {estate.user}@127.0.0.1"
+        )
+        click.echo(f"  console     muva --config {estate.config}")
+    if with_me:
+        asyncio.run(_stay(folder))
+
+
+async def _stay(folder: Path) -> None:
+    """Wait for a signal, or for the estate to be taken down by somebody else, and take it down."""
+    import signal
+
+    from muva_console.drill import estate as estates
+    from muva_console.drill.state import STATE_FILE
+
+    enough = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, enough.set)
+    _narrate("ctrl+c takes it down")
+    while not enough.is_set() and (folder / STATE_FILE).exists():
+        try:
+            await asyncio.wait_for(enough.wait(), 1.0)
+        except TimeoutError:
+            continue
+    await estates.down(folder, progress=_narrate)
+
+
+@drill.command()
+@_DIRECTORY
+def down(directory: Path | None) -> None:
+    """Take the estate down: no process, socket or file stays."""
+    from muva_console.drill import estate as estates
+
+    folder = _folder(directory)
+    there = asyncio.run(estates.down(folder, progress=_narrate))
+    _narrate("gone" if there else f"there is no estate in {folder}")
+
+
+@drill.command()
+@_DIRECTORY
+@json_option
+def status(directory: Path | None, as_json: bool) -> None:
+    """What of the estate runs, and which faults are broken in. Exit status 1 when something is amiss."""
+    from muva_console.drill import estate as estates
+
+    told = asyncio.run(estates.status(_folder(directory)))
+    if as_json:
+        print_json(
+            {
+                "directory": str(told.directory),
+                "phase": told.phase,
+                "servers": told.servers,
+                "faults": [
+                    {"name": f.name, "environment": f.environment, "since": f.since} for f in told.faults
+                ],
+            }
+        )
+    else:
+        click.echo(f"{told.directory}: {told.phase}")
+        for server in told.servers:
+            where = f"127.0.0.1:{server.port}" if server.port else "UNIX sockets"
+            word = "runs" if server.running else "DOWN"
+            click.echo(f"  {server.name:<16} {word:<5} {where:<17} {server.detail}".rstrip())
+        for fault in told.faults:
+            click.echo(f"  fault: {fault.name} on {fault.environment} since {fault.since:%H:%M:%S} UTC")
+    raise SystemExit(Exit.OK if told.whole else Exit.BAD)

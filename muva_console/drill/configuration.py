@@ -1,0 +1,83 @@
+"""The muva.toml of an estate: the same keys that a real one has."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from muva_console.drill.state import Estate, Site
+
+CRITICAL_TABLES = ("accommodations", "guests", "staff", "bookings", "chat_conversations", "chat_messages")
+"""The tables without which the application is of no use."""
+
+HOST = "vps"
+"""The host's name in the configuration."""
+
+
+def write(estate: Estate, baselines: dict[str, float]) -> None:
+    """Write the configuration; `baselines` holds the measured p95 response time (s) by environment."""
+    import tomli_w
+
+    text = tomli_w.dumps(_document(estate, baselines))
+    note = "# Written by `muva drill up` for the estate in this folder; gone with it.\n\n"
+    beside = estate.config.with_suffix(".next")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(note + text)
+    beside.replace(estate.config)
+
+
+def _document(estate: Estate, baselines: dict[str, float]) -> dict[str, Any]:
+    return {
+        "project": {"name": "MUVA Chat (drill)", "checkout": str(estate.checkout)},
+        "journal": {"directory": str(estate.journal)},
+        "health": {"timeout": "5s", "probes": 25},
+        "hosts": {
+            HOST: {
+                "address": "127.0.0.1",
+                "port": estate.ssh_port,
+                "user": estate.user,
+                "identity": str(estate.identity),
+                "known_hosts": str(estate.known_hosts),
+                "pm2_home": str(estate.pm2_home),
+                "connect_timeout": "5s",
+            }
+        },
+        "environments": {
+            "dev": {"branch": "dev"},
+            **{name: _environment(estate, site, baselines[name]) for name, site in estate.sites.items()},
+        },
+        "contacts": [
+            {"role": "Tech Lead", "name": "@lead-dev", "reach": "Slack"},
+            {"role": "DevOps", "name": "@devops-lead", "reach": "Slack"},
+            {"role": "Database", "name": "@db-admin", "reach": "Slack"},
+        ],
+    }
+
+
+def _environment(estate: Estate, site: Site, baseline: float) -> dict[str, Any]:
+    return {
+        "branch": site.branch,
+        "production": site.environment == "production",
+        "url": site.url,
+        "hosts": [HOST],
+        "directory": str(site.directory),
+        "processes": [site.process],
+        "port": site.port,
+        "env_file": site.env_file,
+        "database": {
+            "host": "127.0.0.1",
+            "port": estate.postgres_port,
+            "name": site.database,
+            "user": site.role,
+            "password": {"file": str(estate.secrets / f"{site.role}.password")},
+            "critical_tables": list(CRITICAL_TABLES),
+        },
+        "thresholds": {
+            "database": "100ms" if site.environment == "production" else "50ms",
+            "baseline": f"{max(1, round(baseline * 1000))}ms",
+            # Short, so that a fault that was mended is soon forgotten.
+            "restarts": 3,
+            "restart_window": "20s",
+        },
+    }

@@ -1,0 +1,149 @@
+"""The drill estates that tests share: real PM2, Postgres, SSH and HTTP on loopback.
+
+One estate is shared by all workers for tests that only read; a few more are lent to one test at a time
+for tests that break things. All of them end with the process that began the run, however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from muva_console.drill.state import Estate
+
+T = TypeVar("T")
+
+_BREAKABLE = 2
+"""How many estates there are to break at once: one a core of the smallest machine this runs on."""
+
+_RUN_DIRECTORY = "MUVA_TEST_ESTATES"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that begins the run makes the folder of its estates; its workers inherit the name."""
+    if not hasattr(config, "workerinput"):
+        # Short, because PM2's sockets live below it.
+        os.environ[_RUN_DIRECTORY] = tempfile.mkdtemp(prefix="muva-t-")
+        (Path(os.environ[_RUN_DIRECTORY]) / "owner").write_text(str(os.getpid()))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """When all workers have ended: every estate down."""
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ.pop(_RUN_DIRECTORY))
+        for directory in folder.iterdir():
+            if directory.is_dir():
+                in_thread(lambda directory=directory: _down(directory))  # type: ignore[misc]
+        shutil.rmtree(folder)
+
+
+def in_thread(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a coroutine to its end on a loop of its own, beside whatever loop the tests have."""
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    async def main() -> T:
+        return await work()
+
+    def run() -> None:
+        try:
+            outcome.append(asyncio.run(main()))
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            failure.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+async def _down(directory: Path) -> None:
+    from muva_console.drill import estate
+
+    await estate.down(directory)
+
+
+@contextlib.contextmanager
+def _lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock between processes; False when another holds it and `wait` is False."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _folder() -> Path:
+    return Path(os.environ[_RUN_DIRECTORY])
+
+
+def _up_once(name: str) -> Estate:
+    """The run's estate of that name, brought up by whoever needs it first."""
+    from muva_console.drill import estate
+
+    directory = _folder() / name
+    with _lock(_folder() / f"{name}.making"):
+        if directory.exists():
+            return estate.load(directory)
+        owner = int((_folder() / "owner").read_text())
+        return in_thread(lambda: estate.up(directory, owner=owner))
+
+
+@pytest.fixture(scope="session")
+def estate() -> Estate:
+    """A healthy estate shared by every test of the run: look, never touch."""
+    return _up_once("read")
+
+
+@pytest.fixture(scope="session")
+def estate_config(estate: Estate) -> Path:
+    """The shared estate's muva.toml."""
+    return estate.config
+
+
+@pytest.fixture
+def breakable_estate() -> Iterator[Estate]:
+    """A healthy estate that no other test uses meanwhile; what the test broke is mended afterwards."""
+    with _any_free() as name:
+        made = _up_once(name)
+        try:
+            yield made
+        finally:
+            _make_whole(made)
+
+
+@contextlib.contextmanager
+def _any_free() -> Iterator[str]:
+    names = [f"break{number}" for number in range(_BREAKABLE)]
+    for name in names:
+        with _lock(_folder() / f"{name}.use", wait=False) as got:
+            if got:
+                yield name
+                return
+    turn = os.getpid() % len(names)
+    with _lock(_folder() / f"{names[turn]}.use"):
+        yield names[turn]
+
+
+def _make_whole(made: Estate) -> None:
+    """Mend every fault; an estate that does not become healthy is taken down, and the next test gets a new one."""
+    from muva_console.drill import estate
+
+    status = in_thread(lambda: estate.status(made.directory))
+    if not status.whole:
+        in_thread(lambda: estate.down(made.directory))
