@@ -91,7 +91,7 @@ _FAMILIES: tuple[tuple[tuple[str, ...], re.Pattern[str], _Replace], ...] = (
     _family(
         "password passwd secret apikey api_key api-key _token -token private_key private-key service_role",
         r"((?:password|passwd|secret|api[_-]?key|[_-]token|private[_-]key|service[_-]role(?:[_-]key)?)"
-        rf"(?:\\?[\"'])?(?:\s{{0,4}}[:=]\s{{0,4}}|(?<=--password)\s{{1,4}})){_NOT_A_VALUE}{_VALUE}",
+        rf"(?:\\?[\"'])?(?:\s{{0,4}}[:=]\s{{0,4}}|(?<=--password)\s{{1,4}}(?![=:]))){_NOT_A_VALUE}{_VALUE}",
         _quoted,
         re.IGNORECASE,
     ),

@@ -167,8 +167,10 @@ async def _of_command(secret: Secret, command: str, base: Path) -> str:
     """Run the command in a session of its own, so that it can neither draw over the console nor read the
     keys typed there, and so that it is ended with everything that it started.
     """
+    loop = asyncio.get_running_loop()
     try:
-        process = await asyncio.create_subprocess_exec(
+        transport, output = await loop.subprocess_exec(
+            lambda: _Output(loop),
             user_shell(),
             "-c",
             command,
@@ -180,18 +182,11 @@ async def _of_command(secret: Secret, command: str, base: Path) -> str:
         )
     except OSError as error:
         raise SecretError(f"could not be started: {error.strerror}", where=told(secret)) from None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    out, err = bytearray(), bytearray()
-    readers = [
-        asyncio.create_task(_read_bounded(process.stdout, out)),
-        asyncio.create_task(_read_bounded(process.stderr, err)),
-    ]
     try:
         async with asyncio.timeout(COMMAND_TIMEOUT):
-            status = await process.wait()
+            await output.exited
             # something it left behind (an agent) may hold the pipes; what was printed is there by now
-            await asyncio.wait(readers, timeout=LEFT_OPEN)
+            await asyncio.wait((output.closed,), timeout=LEFT_OPEN)
     except TimeoutError:
         raise SecretError(
             f"no answer within {COMMAND_TIMEOUT:g} s",
@@ -199,27 +194,45 @@ async def _of_command(secret: Secret, command: str, base: Path) -> str:
             next="it runs without a terminal: unlock the password manager first, or let it ask in a window",
         ) from None
     finally:
-        for reader in readers:
-            reader.cancel()
-        if process.returncode is None:
+        if transport.get_returncode() is None:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), LEFT_OPEN)
-        await asyncio.gather(*readers, return_exceptions=True)
-    if status != 0:
+                os.killpg(transport.get_pid(), signal.SIGKILL)
+            await asyncio.wait((output.exited,), timeout=LEFT_OPEN)
+        transport.close()
+    if status := transport.get_returncode():
         raise SecretError(
-            f"exit status {status}{_complaint(out, err)}",
+            f"exit status {status}{_complaint(output.out, output.err)}",
             where=told(secret),
             next="run it in a shell and see",
         )
-    return _first_line(bytes(out), secret)
+    return _first_line(bytes(output.out), secret)
 
 
-async def _read_bounded(reader: asyncio.StreamReader, kept: bytearray) -> None:
-    """Keep the first bytes; the rest is read too, and dropped, so that the command can end."""
-    while chunk := await reader.read(65536):
-        kept += chunk[: OUTPUT_LIMIT - len(kept)]
+class _Output(asyncio.SubprocessProtocol):
+    """What a command prints, its first bytes; the rest is read too, and dropped, so that it can end.
+
+    `asyncio.create_subprocess_exec` waits for the pipes' end as well as the command's, and so for whoever
+    inherited them.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.out, self.err = bytearray(), bytearray()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self._open = 2
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        kept = self.out if fd == 1 else self.err
+        kept += data[: OUTPUT_LIMIT - len(kept)]
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self._open -= 1
+        if self._open == 0 and not self.closed.done():
+            self.closed.set_result(None)
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
 
 
 def _complaint(out: bytearray, err: bytearray) -> str:

@@ -31,6 +31,8 @@ REFERENCE = 'a reference: { env = "NAME" }, { command = "…" } or { file = "…
 SHOWN = 60
 """Characters of a wrong value that are repeated."""
 _TELLTALE = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
+_CREDENTIALS = re.compile(r":[^@]*@")
+"""user:password@, with or without a scheme."""
 _HOSTNAME = re.compile(r"^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?$|^[0-9A-Fa-f:.]+$")
 
 
@@ -209,7 +211,8 @@ def found(value: Any, shape: Shape, place: Place) -> str:
     if isinstance(value, dict | list):
         return kind
     text = value if isinstance(value, str) else str(value)[: 4 * SHOWN]
-    if shape.secret or any(_TELLTALE.search(part) for part in place) or redactor.holds_secret(text):
+    doubtful = _CREDENTIALS.search(text) or any(_TELLTALE.search(part) for part in place)
+    if shape.secret or doubtful or redactor.holds_secret(text):
         return f"{kind}, which is not repeated here" if isinstance(value, str) else kind
     shown = sanitise_line(text, cap=SHOWN)
     return quoted(shown) if isinstance(value, str) else shown.lower()

@@ -56,6 +56,9 @@ async def watch(
             try:
                 fresh = await asyncio.to_thread(load, good.path)
             except ConfigError as error:
+                if await asyncio.to_thread(_signature, good.path) is None:
+                    seen = None
+                    continue  # renamed away under our hands
                 told = "\n".join(error.lines())
                 if told != broken:
                     broken = told
