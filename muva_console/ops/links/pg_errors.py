@@ -101,7 +101,10 @@ def explain(error: BaseException, *, where: str, timeout: float, hide: str | Non
             )
         case OSError() if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
             return told(Fault.UNREACHABLE, "no route to the database's host from here")
-        case ConnectionError() | asyncpg.InterfaceError() | EOFError():
+        case asyncpg.ClientConfigurationError():
+            return told(Fault.CONFIG, "the settings of the connection contradict each other")
+        # InternalClientError: the server hung up while asyncpg was about to ask
+        case ConnectionError() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | EOFError():
             return told(Fault.CLOSED, "the connection was lost")
         case _:
             return told(Fault.OTHER, f"{type(error).__name__}: {said}")

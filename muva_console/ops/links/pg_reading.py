@@ -43,14 +43,14 @@ WITH activity AS MATERIALIZED (
   SELECT pid, datid, usename, application_name, state, query, wait_event_type, backend_type,
          CASE WHEN state = 'active' THEN query_start ELSE xact_start END AS began, query_start
     FROM pg_catalog.pg_stat_activity
-), long AS (
+), lengthy AS (
   SELECT pid, left(query, 2000) AS query, state, usename AS user, application_name AS application,
          extract(epoch FROM pg_catalog.clock_timestamp() - began)::float8 AS running
     FROM activity
    WHERE backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_catalog.pg_backend_pid()
      AND pg_catalog.clock_timestamp() - began > $1::float8 * interval '1 second'
    ORDER BY began LIMIT {LISTED}
-), waiting AS (
+), held AS (
   SELECT a.pid, left(a.query, 2000) AS query, b.pids AS blockers,
          extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(
            (SELECT min((pg_catalog.to_jsonb(l) ->> 'waitstart')::timestamptz)
@@ -73,8 +73,8 @@ SELECT pg_catalog.json_build_object(
   'connections', (SELECT count(*) FROM activity
                    WHERE backend_type = 'client backend' OR (backend_type IS NULL AND datid IS NOT NULL)),
   'in_recovery', pg_catalog.pg_is_in_recovery(),
-  'long', (SELECT coalesce(pg_catalog.json_agg(long), '[]') FROM long),
-  'waiting', (SELECT coalesce(pg_catalog.json_agg(waiting), '[]') FROM waiting),
+  'long', (SELECT coalesce(pg_catalog.json_agg(lengthy), '[]') FROM lengthy),
+  'waiting', (SELECT coalesce(pg_catalog.json_agg(held), '[]') FROM held),
   'rows', (SELECT coalesce(pg_catalog.json_object_agg(place, rows), '{{}}') FROM sizes)
 )::text
 """  # noqa: S608 - the one thing filled in is a number of ours
