@@ -26,17 +26,18 @@ from muva_console.ops.pm2.bus import Pm2Bus
 from muva_console.ops.pm2.client import Call, RpcClient, RpcError
 from muva_console.ops.pm2.model import Process, ProcessList
 from muva_console.ops.pm2.survey import Pm2Down, Survey
+from muva_console.ops.process_findings import judge
 from muva_console.ops.readings import utc_now
 from muva_console.ops.text import sanitise_line
 
-__all__ = ["COMMAND", "SOCKET", "Pm2Down", "ProcessReader"]
+__all__ = ["COMMAND", "SOCKET", "Pm2Down", "ProcessReader", "judge"]
 
 SOCKET = "daemon socket"
 COMMAND = "pm2 jlist"
 
 SURVEY_EVERY = 5.0
-"""Seconds between surveys of the host, unless a restart counter moved. Ours: at the console's usual pace of
-30 s every reading has its own; a reading a second costs one survey in five."""
+"""Seconds between surveys of the host, unless a restart counter moved or a pid is new. Ours: at the
+console's usual pace of 30 s every reading has its own; at one a second, one in five."""
 SURVEY_GOOD = 15.0
 """Seconds after which what a survey told is not taken for the present any more."""
 SOCKET_AGAIN = 60.0
@@ -69,6 +70,7 @@ class ProcessReader:
         self._log_inode = 0
         self._log_known = 0
         self._counters: dict[tuple[int, str], deque[tuple[float, int]]] = {}
+        self._pids: frozenset[int | None] = frozenset()
         self.survey_error: LinkError | None = None
         """Why the last look at the host failed (then memory is the leader's alone); None when it did not."""
 
@@ -101,10 +103,10 @@ class ProcessReader:
                 await self._looked(look)
             raw, source = await self._fetch()
             processes = parse.processes(raw, self.host)
-            moved = self._count(processes)
+            moved = any([self._count(processes), self._new(processes)])
             if look is not None:
                 await self._looked(look)
-            elif moved:  # the daemon's log says who moved it
+            elif moved:  # the daemon's log says why, and /proc has not been asked about what is new
                 await self._looked(self._begin_look())
         finally:
             if look is not None:
@@ -134,7 +136,7 @@ class ProcessReader:
         except RpcError:
             raise
         except LinkError as error:
-            if error.fault in {Fault.MISSING, Fault.REFUSED}:
+            if error.fault in {Fault.MISSING, Fault.REFUSED, Fault.CLOSED}:
                 await self._down(error)
             raise
 
@@ -199,7 +201,7 @@ class ProcessReader:
             except RpcError:
                 raise
             except LinkError as error:
-                if error.fault not in {Fault.MISSING, Fault.REFUSED, Fault.OTHER}:
+                if error.fault not in {Fault.MISSING, Fault.REFUSED, Fault.CLOSED, Fault.OTHER}:
                     raise
                 await self._down(error)
                 self._refused_until = time.monotonic() + SOCKET_AGAIN
@@ -232,11 +234,13 @@ class ProcessReader:
         if not (look.alive and look.socket):
             self._version = ""
             raise look.down(self.host) from None
-        if error.fault is Fault.MISSING:
+        if error.fault in {Fault.MISSING, Fault.CLOSED}:
             raise error
 
     def _due(self) -> bool:
-        return self._survey is None or time.monotonic() - self._survey.taken >= SURVEY_EVERY
+        if self._survey is None or time.monotonic() - self._survey.taken >= SURVEY_EVERY:
+            return True
+        return self._source == SOCKET and not self._rpc.connected  # another daemon, perhaps
 
     async def _looked(self, look: asyncio.Task[Survey]) -> None:
         """Wait for a look whose failure costs detail only, unless nothing can be read without it."""
@@ -313,6 +317,13 @@ class ProcessReader:
             counters[key] = seen
         self._counters = counters
         return moved
+
+    def _new(self, processes: tuple[Process, ...]) -> bool:
+        """Whether there is a pid that the reading before did not have."""
+        pids = frozenset(process.pid for process in processes)
+        new = bool(pids - self._pids)
+        self._pids = pids
+        return new
 
     def _complete(self, process: Process, recent: Survey | None, now: float) -> Process:
         """The process with what the host told beside PM2's own words."""

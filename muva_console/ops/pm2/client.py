@@ -266,7 +266,8 @@ class _Channel:
                 await self._writer.drain()
                 payload = await answer
         except TimeoutError:
-            self._abandon_if_idle(identity)
+            if not self._pending.keys() - {identity}:  # it may be dead without a word
+                self._abandon("the channel to PM2's daemon fell silent")
             raise LinkError(
                 Fault.TIMEOUT,
                 f"PM2's daemon did not answer {call.method} within {timeout:g} s",
@@ -275,8 +276,8 @@ class _Channel:
             ) from None
         except LinkError:
             raise self._lost(call) from None
-        except Exception:  # as above, from the writer
-            self._task.cancel()
+        except Exception:  # the channel's writer raises what its library has for a lost connection
+            self._abandon("the channel to PM2's daemon was lost")
             raise self._lost(call) from None
         finally:
             self._pending.pop(identity, None)
@@ -314,6 +315,8 @@ class _Channel:
             future.set_result(frame[0])
 
     def _end(self, error: LinkError) -> None:
+        if self._ended is not None:
+            return
         self._ended = error
         self._writer = None
         if not self._ready.done():
@@ -324,10 +327,10 @@ class _Channel:
                 future.set_exception(error)
                 future.exception()
 
-    def _abandon_if_idle(self, identity: bytes) -> None:
-        """After a time-out the channel may be dead without a word: others of its calls keep it."""
-        if not self._pending.keys() - {identity}:
-            self._task.cancel()
+    def _abandon(self, why: str) -> None:
+        """Nobody may use it any more, from this moment."""
+        self._end(LinkError(Fault.CLOSED, why, where=self._where))
+        self._task.cancel()
 
     def _lost(self, call: Call) -> LinkError:
         ended = self._ended

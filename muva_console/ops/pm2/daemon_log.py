@@ -24,6 +24,8 @@ KEEP = 3600.0
 
 _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d): PM2 (?:log|error|info|warn): (.*)")
 _STOPPING = re.compile(r"Stopping app:(.*) id:(\d+)")
+_PARKED = re.compile(r"Stopping app:(.*) id:_old_(\d+)")
+"""The outgoing worker of a cluster's reload: its successor runs under its number already."""
 _EXITED = re.compile(r"App \[(.*):(\d+)\] exited with code \[([^\]]*)\] via signal \[([^\]]*)\]")
 _STARTING = re.compile(r"App \[(.*):(\d+)\] starting in -(?:fork|cluster) mode-")
 _MEMORY = re.compile(r"\[PM2\]\[WORKER\] Process (\d+) restarted because it exceeds --max-memory-restart")
@@ -59,7 +61,8 @@ class DaemonLog:
         self._histories: dict[int, _History] = {}
         self._rest = b""
         self.covers_from: float | None = None
-        """The time of the first line that was read; None when none was."""
+        """Since when nothing was missed: the time of the first line that was read, minus infinity when the
+        daemon's own beginning was; None when nothing was read."""
         self.last: float | None = None
         """The time of the newest line."""
 
@@ -120,12 +123,17 @@ class DaemonLog:
             if history.ended is not None:
                 history.starts.append((at, history.ended))
                 history.ended = None
+        elif match := _PARKED.fullmatch(message):
+            history = self._of(match[2], match[1])
+            history.starts.append((at, "memory" if history.memory else "asked"))
+            history.memory = False
         elif match := _STOPPING.fullmatch(message):
             self._of(match[2], match[1]).stopping = True
         elif match := _MEMORY.match(message):
             self._of(match[1], None).memory = True
-        elif message.startswith("New PM2 Daemon started"):
+        elif "New PM2 Daemon started" in message:  # it counts from zero
             self._histories.clear()
+            self.covers_from = float("-inf")
 
     def _of(self, number: str, name: str | None) -> _History:
         """The history of a process, a new one where the number has gone to another name."""
