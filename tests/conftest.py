@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from muva_console.ops.errors import OpsError
+
 if TYPE_CHECKING:
     from muva_console.drill.state import Estate
 
@@ -59,7 +61,7 @@ def in_thread(work: Callable[[], Awaitable[T]]) -> T:
     def run() -> None:
         try:
             outcome.append(asyncio.run(main()))
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+        except BaseException as error:  # raised again in the thread that waits
             failure.append(error)
 
     thread = threading.Thread(target=run)
@@ -98,8 +100,11 @@ def _up_once(name: str) -> Estate:
 
     directory = _folder() / name
     with _lock(_folder() / f"{name}.making"):
-        if directory.exists():
-            return estate.load(directory)
+        if (directory / "estate.json").exists():
+            there = estate.load(directory)
+            if there.phase == "up":
+                return there
+            in_thread(lambda: _down(directory))  # whoever made it was stopped half-way
         owner = int((_folder() / "owner").read_text())
         return in_thread(lambda: estate.up(directory, owner=owner))
 
@@ -141,9 +146,16 @@ def _any_free() -> Iterator[str]:
 
 
 def _make_whole(made: Estate) -> None:
-    """Mend every fault; an estate that does not become healthy is taken down, and the next test gets a new one."""
-    from muva_console.drill import estate
+    """Mend what the test broke; an estate that is not whole then goes down, the next test gets a new one."""
+    from muva_console.drill import estate, faults
 
-    status = in_thread(lambda: estate.status(made.directory))
-    if not status.whole:
-        in_thread(lambda: estate.down(made.directory))
+    async def work() -> None:
+        try:
+            await faults.mend(made.directory)
+            whole = (await estate.status(made.directory)).whole
+        except OpsError:
+            whole = False
+        if not whole:
+            await estate.down(made.directory)
+
+    in_thread(work)

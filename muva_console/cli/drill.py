@@ -146,3 +146,44 @@ def status(directory: Path | None, as_json: bool) -> None:
         for fault in told.faults:
             click.echo(f"  fault: {fault.name} on {fault.environment} since {fault.since:%H:%M:%S} UTC")
     raise SystemExit(Exit.OK if told.whole else Exit.BAD)
+
+
+@drill.command()
+@json_option
+def faults(as_json: bool) -> None:
+    """List the faults that can be broken in: what each really does, and how it is undone."""
+    from muva_console.drill.faults import FAULTS
+
+    known = sorted(FAULTS, key=lambda fault: fault.name)
+    if as_json:
+        print_json([{"name": f.name, "title": f.title, "does": f.does, "undone": f.undone} for f in known])
+        return
+    for fault in known:
+        click.echo(f"{fault.name}: {fault.title}")
+        for text in (fault.does, f"Mending: {fault.undone}"):
+            click.echo(click.wrap_text(text, width=100, initial_indent="    ", subsequent_indent="    "))
+
+
+@drill.command("break")
+@click.argument("fault")
+@_DIRECTORY
+@click.option("--env", "environment", metavar="E", default="production", show_default=True)
+def break_command(fault: str, directory: Path | None, environment: str) -> None:
+    """Break a fault into the estate, for real."""
+    from muva_console.drill import faults as broken
+
+    asyncio.run(broken.break_in(_folder(directory), fault, environment=environment, progress=_narrate))
+    _narrate(f"broken; `muva drill mend {fault}` undoes it")
+
+
+@drill.command()
+@click.argument("fault", required=False)
+@_DIRECTORY
+def mend(fault: str | None, directory: Path | None) -> None:
+    """Mend one fault, or all, and wait until everything is healthy."""
+    from muva_console.drill import faults as broken
+
+    names = None if fault is None else [fault]
+    estate = asyncio.run(broken.mend(_folder(directory), names, progress=_narrate))
+    left = ", ".join(active.name for active in estate.faults)
+    _narrate(f"still broken: {left}" if left else "everything is healthy")

@@ -69,19 +69,21 @@ async def up(directory: Path, *, progress: Progress = lambda _: None, owner: int
     Raises OpsError.
     """
     found = await parts.find(progress)
-    directory = directory.absolute()
-    _claim(directory)
+    directory = _claim(directory)
     with locked(directory):
-        estate = _plan(directory.resolve(), found)
+        estate = _plan(directory, found)
         estate.save()
-        watch = keeper.start(estate, owner if owner is not None else os.getpid())
+        # One watches over this process while it builds, another over the owner for good.
+        builder = keeper.start(estate, os.getpid()) if owner != os.getpid() else None
+        if owner is not None:
+            keeper.start(estate, owner)
         try:
             await _build(estate, found, progress)
         except BaseException:
             _remove(estate)
             raise
-        if owner is None:
-            keeper.dismiss(estate, watch)
+        if builder is not None:
+            keeper.dismiss(estate, builder)
     return estate
 
 
@@ -154,7 +156,8 @@ def locked(directory: Path, *, timeout: float = _LOCK_TIMEOUT) -> Iterator[None]
         os.close(descriptor)
 
 
-def _claim(directory: Path) -> None:
+def _claim(directory: Path) -> Path:
+    """Make the folder, or take the empty one that is there; returns it without symbolic links."""
     if (directory / STATE_FILE).exists():
         raise OpsError(
             "a drill estate stands here already",
@@ -165,6 +168,7 @@ def _claim(directory: Path) -> None:
         raise OpsError("this is not an empty folder", where=str(directory), next="choose another --dir")
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
+    return directory.resolve()
 
 
 def _plan(directory: Path, found: parts.Parts) -> Estate:
@@ -263,7 +267,8 @@ def _remove(estate: Estate) -> None:
     left = sweep(estate.id, estate.data)
     if left:
         raise OpsError(
-            f"processes that cannot be ended: {', '.join(map(str, left))}", where=str(estate.directory)
+            f"processes that cannot be ended: {', '.join(map(str, left))}",
+            where=str(estate.directory),
         )
     if segment is not None:
         postgres.release(segment)

@@ -28,7 +28,7 @@ def environment(estate: Estate) -> dict[str, str]:
         "LOGNAME": estate.user,
         "SHELL": shell(),
         "LANG": "C.UTF-8",
-        "TMPDIR": f"{home}/tmp",
+        "TMPDIR": f"{home}/tmp",  # noqa: S108 - the estate's own
         "PATH": f"{home}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "GIT_CONFIG_NOSYSTEM": "1",
         "PM2_HOME": str(estate.pm2_home),

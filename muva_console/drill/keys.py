@@ -1,4 +1,4 @@
-"""The estate's SSH keys: a host key and one key to log in with, generated for it and good for nothing else."""
+"""The estate's SSH keys: a host key and one key to log in with, good for nothing else."""
 
 from __future__ import annotations
 

@@ -49,6 +49,7 @@ async def apply(connection: Connection, name: str, text: str) -> None:
         for statement in statements:
             await connection.execute(statement)
         await connection.execute(
-            "insert into supabase_migrations.schema_migrations (version, name, statements) values ($1, $2, $3)",
+            "insert into supabase_migrations.schema_migrations (version, name, statements)"
+            " values ($1, $2, $3)",
             match.group(1), match.group(2), statements,
         )  # fmt: skip

@@ -171,14 +171,15 @@ def _install_once(cache: Path, folder: Path, node: Path, progress: Progress) -> 
         if folder.is_dir():
             return
         with tempfile.TemporaryDirectory(dir=cache, prefix="install-") as beside:
-            asyncio.run(_install(Path(beside) / "parts", node, progress))
-            (Path(beside) / "parts").rename(folder)
+            made = Path(beside) / "parts"
+            made.mkdir()
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(_NPM_FILES / name, made)
+            asyncio.run(_install(made, node, progress))
+            made.rename(folder)
 
 
 async def _install(folder: Path, node: Path, progress: Progress) -> None:
-    folder.mkdir()
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(_NPM_FILES / name, folder)
     env = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     flags = [
         "--ignore-scripts",

@@ -154,7 +154,7 @@ def _last_words(estate: Estate) -> str:
 
 
 async def stop(estate: Estate) -> None:
-    """Stop the server as an administrator would (fast: open transactions are rolled back). Raises OpsError."""
+    """Stop the server as an administrator would, in mode fast. Raises OpsError."""
     if server_pid(estate) is not None:
         program = estate.postgres_programs / "pg_ctl"
         await run(

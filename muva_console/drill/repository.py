@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -33,7 +34,8 @@ create table public.reviews (
 );
 
 alter table public.reviews enable row level security;
-create policy "anyone sees published reviews" on public.reviews for select to anon, authenticated using (published);
+create policy "anyone sees published reviews" on public.reviews
+  for select to anon, authenticated using (published);
 """
 
 Files = dict[str, bytes]
@@ -84,18 +86,22 @@ def _history(files: Files) -> list[_Commit]:
         _Commit(_DANA, 40 * 24, "feat: accommodations, guests and staff", "1.0.0", base, "main"),
         _Commit(_EVE, 30 * 24, "feat(chat): conversations from the website and WhatsApp (#12)", "1.1.0",
                 adding("create_chat"), "main"),
-        _Commit(_EVE, 24 * 24, "perf(chat): index messages by conversation (#19)", "1.1.1", adding("chat_indexes")),
+        _Commit(_EVE, 24 * 24, "perf(chat): index messages by conversation (#19)", "1.1.1",
+                adding("chat_indexes")),
         _Commit(_OSKAR, 17 * 24, "feat(bookings): book a stay from the chat (#27)", "1.3.0",
                 adding("add_bookings"), "main"),
-        _Commit(_DANA, 9 * 24, "security: row level security on every table (#33)", "1.4.0", adding("row_level")),
+        _Commit(_DANA, 9 * 24, "security: row level security on every table (#33)", "1.4.0",
+                adding("row_level")),
         _Commit(_OSKAR, 8 * 24, "docs: how to deploy by hand", "1.4.0",
                 {"README.md": readme + b"\nBy hand: pull, install, build, `pm2 restart`.\n"}, "main"),
-        _Commit(_EVE, 4 * 24, "feat(dashboard): occupancy of the coming weeks (#38)", "1.4.1", adding("occupancy")),
+        _Commit(_EVE, 4 * 24, "feat(dashboard): occupancy of the coming weeks (#38)", "1.4.1",
+                adding("occupancy")),
         _Commit(_DANA, 50, "fix(health): tell the commit that serves (#41)", "1.4.2", {}, "main"),
         _Commit(_OSKAR, 20, "fix(rates): show the rates of next year (#43)", "1.5.0-rc.1",
                 {"src/pages.js": next_year}, "staging"),
         _Commit(_EVE, 6, "feat(reviews): let guests review their stay (#45)", "1.5.0-dev", reviews),
-        _Commit(_EVE, 3, "docs: reviews", "1.5.0-dev", {"docs/reviews.md": b"# Reviews\n\nAfter check-out.\n"}),
+        _Commit(_EVE, 3, "docs: reviews", "1.5.0-dev",
+                {"docs/reviews.md": b"# Reviews\n\nAfter check-out.\n"}),
         _Commit(_OSKAR, 1, "chore: name the support address", "1.5.0-dev",
                 {"README.md": readme + b"\nSupport: #muva-chat on Slack.\n"}),
     ]  # fmt: skip
@@ -115,7 +121,15 @@ class _Stream:
         self.heads[name] = start
 
     def commit(
-        self, branch: str, author: str, when: int, message: str, files: Files, merge: str | None = None
+        self,
+        branch: str,
+        *,
+        author: str,
+        when: int,
+        message: str,
+        files: Files,
+        merge: str | None = None,
+        remove: Sequence[str] = (),
     ) -> str:
         """Add a commit and return its mark; it takes the tree of its first parent, changed by `files`."""
         self.marks += 1
@@ -127,6 +141,8 @@ class _Stream:
             self.data += f"from {self.heads[branch]}\n".encode()
         if merge is not None:
             self.data += f"merge {merge}\n".encode()
+        for name in remove:
+            self.data += f"D {name}\n".encode()
         for name, content in sorted(files.items()):
             self.data += f"M 100644 inline {name}\ndata {len(content)}\n".encode() + content + b"\n"
         self.data += b"\n"
@@ -142,7 +158,7 @@ def _import_stream() -> bytes:
         when = now - entry.hours_ago * _HOUR
         changes = {**entry.changes, "package.json": _with_version(files, entry.version)}
         waiting |= changes
-        mark = stream.commit("dev", entry.author, when, entry.message, changes)
+        mark = stream.commit("dev", author=entry.author, when=when, message=entry.message, files=changes)
         for target, source in (("staging", "dev"), ("main", "staging")):
             if entry.release not in (target, "main"):
                 continue
@@ -151,7 +167,9 @@ def _import_stream() -> bytes:
                 continue
             pull += 1
             message = f"Merge pull request #{pull} from {source}\n\nRelease {entry.version}"
-            mark = stream.commit(target, _DANA, when + pull * 60, message, waiting, merge=mark)
+            mark = stream.commit(
+                target, author=_DANA, when=when + pull * 60, message=message, files=waiting, merge=mark
+            )
         if entry.release == "main":
             waiting = {}
     return bytes(stream.data)
@@ -161,7 +179,8 @@ async def create(estate: Estate) -> None:
     """Make the bare repository with dev, staging and main. Raises OpsError."""
     words = ("git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main", estate.repository)
     await run(words, env=_environment())
-    await _git(estate, "fast-import", "--quiet", input=_import_stream())
+    # As a pack: loose objects would be a hundred folders more to make and to remove.
+    await _git(estate, "-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", input=_import_stream())
 
 
 async def clone(estate: Estate, branch: str, directory: Path) -> None:
@@ -180,17 +199,19 @@ async def head(estate: Estate, branch: str) -> str:
     return (await _git(estate, "rev-parse", f"refs/heads/{branch}")).strip()
 
 
-async def commit(estate: Estate, branch: str, message: str, files: Files) -> str:
+async def commit(
+    estate: Estate, branch: str, message: str, files: Files, *, remove: Sequence[str] = ()
+) -> str:
     """Add a commit to a branch of the repository, as a push would; returns its hash. Raises OpsError."""
     stream = _Stream()
     stream.heads[branch] = f"refs/heads/{branch}^0"
-    stream.commit(branch, _OSKAR, int(time.time()), message, files)
+    stream.commit(branch, author=_OSKAR, when=int(time.time()), message=message, files=files, remove=remove)
     await _git(estate, "fast-import", "--quiet", input=bytes(stream.data))
     return await head(estate, branch)
 
 
 async def _git(estate: Estate, *words: str | Path, input: bytes | None = None) -> str:
-    """git in the bare repository, unaffected by the configuration of whoever runs the drill."""
+    """Run git in the bare repository, unaffected by the configuration of whoever runs the drill."""
     return (await run(["git", "-C", estate.repository, *words], env=_environment(), input=input)).decode()
 
 

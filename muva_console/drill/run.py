@@ -1,4 +1,4 @@
-"""Programs that the drill runs: always with a time-out, and a failure that names the command and its last words."""
+"""Programs that the drill runs: always with a time-out; a failure names the command and its last words."""
 
 from __future__ import annotations
 

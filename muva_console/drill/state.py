@@ -1,4 +1,4 @@
-"""What an estate is made of: its folder's layout, and the record of it that outlives the command that made it."""
+"""What an estate is made of: its folder's layout, and the record that outlives the command that made it."""
 
 from __future__ import annotations
 
