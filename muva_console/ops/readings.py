@@ -66,6 +66,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     """What was seen, a fact a line."""
     command: str = ""
     """What a person would have typed to see the same."""
+    next: str = ""
+    """What to do about it, when there is something to do."""
     took_ms: float = 0.0
     at: datetime
     """UTC."""
