@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from msgspec import Struct
@@ -86,7 +86,7 @@ class Performer:
 
     async def perform(
         self, operation: Operation, plan: Plan, confirmation: Confirmation
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Carry out a prepared and confirmed plan; yields events, exactly one of them DONE or FAILED, last.
 
         Raises Refused, before anything has happened, in read-only mode, without the confirmation that the

@@ -80,7 +80,10 @@ def explain(error: sqlite3.Error | OSError, path: Path, *, doing: str) -> Journa
 
 def _words(problem: JournalProblem, path: Path, doing: str) -> tuple[str, str, str]:
     """What happened, what it means, what to do."""
-    folder = path if path.is_dir() else path.parent
+    try:
+        folder = path if path.is_dir() else path.parent
+    except OSError:  # below a folder that is closed to this account
+        folder = path.parent
     match problem:
         case JournalProblem.FULL:
             return (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -172,6 +172,10 @@ class Journal:
         """The newest entries that fit, oldest first; none without a journal. Raises JournalError."""
         return await self._read(lambda reader: reader.read(wanted or Filter()))
 
+    async def entries(self, wanted: Filter | None = None) -> list[Entry]:
+        """The same, newest first: what a list shows. Raises JournalError."""
+        return (await self.read(wanted))[::-1]
+
     async def open_acts(self, environment: str | None = None) -> list[OpenAct]:
         """Acts begun by any console and not ended, oldest first. Raises JournalError."""
         acts = await self._read(lambda reader: reader.open_acts())
@@ -179,7 +183,7 @@ class Journal:
 
     async def follow(
         self, wanted: Filter | None = None, *, after: int | None = None, interval: float = 1.0
-    ) -> AsyncIterator[list[Entry]]:
+    ) -> AsyncGenerator[list[Entry], None]:
         """New entries as any console writes them, in batches, oldest first; never ends by itself.
 
         Begins after entry `after`, by default after the last one there is. Raises JournalError; call again
