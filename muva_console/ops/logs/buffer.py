@@ -143,6 +143,8 @@ class LogBuffer:
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._states: dict[str, LogState] = {}
         self._version = 0
+        self._named = 0
+        self._processes: frozenset[str] = frozenset()
 
     @property
     def version(self) -> int:
@@ -172,6 +174,13 @@ class LogBuffer:
         """The blocks now in the ring, oldest first; only the last may still grow."""
         with self._lock:
             return list(self._blocks)
+
+    def processes(self) -> frozenset[str]:
+        """The names of all processes that ever had a line here."""
+        if len(self._origins) != self._named:
+            self._named = len(self._origins)
+            self._processes = frozenset(one.process for one in tuple(self._origins) if one.process)
+        return self._processes
 
     def states(self) -> list[LogState]:
         """How the lines of each host come in, by host."""

@@ -119,7 +119,7 @@ class LogIndex:
         """The line at a position. Raises IndexError beyond the ends."""
         if not 0 <= position < len(self):
             raise IndexError(position)
-        entry, index = self._at(position)
+        entry, index = self.at(position)
         return self.line_of(entry, index)
 
     def line_of(self, entry: Entry, index: int) -> LogLine:
@@ -174,17 +174,18 @@ class LogIndex:
         return self.line(position).seq if position >= 0 else None
 
     def _loud(self, position: int, level: LogLevel) -> bool:
-        entry, index = self._at(position)
+        entry, index = self.at(position)
         return entry.block.levels[entry.place(index)] >= level
 
     def _beyond_quiet(self, position: int, level: LogLevel, step: int) -> int:
         """The next position worth looking at: a block without an error is passed over whole."""
-        entry, index = self._at(position)
+        entry, index = self.at(position)
         if level is not LogLevel.ERROR or entry.block.errors:
             return position + step
         return position + (entry.count - index if step > 0 else -index - 1)
 
-    def _at(self, position: int) -> tuple[Entry, int]:
+    def at(self, position: int) -> tuple[Entry, int]:
+        """The entry of a position, and the index within it. Raises IndexError beyond the end."""
         totals = self._totals()
         number = bisect_right(totals, position)
         return self.entries[number], position - (totals[number - 1] if number else 0)
