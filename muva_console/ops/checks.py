@@ -1,0 +1,330 @@
+"""Checks: named async functions that observe and return findings, and the one way to run them.
+
+A check never holds up another: it has a time-out, and whatever it raises becomes an UNKNOWN finding
+with the reason. Readings that several checks need (the health document, the database) are taken once
+for all checks of one run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import structs
+
+from muva_console.config.redact import redact
+from muva_console.ops.errors import OpsError
+from muva_console.ops.readings import Finding, Level, utc_now
+from muva_console.ops.text import sanitise_line
+
+if TYPE_CHECKING:
+    from muva_console.config.model import Config, Environment
+    from muva_console.ops.links.answers import DatabaseReading, HttpAnswer
+    from muva_console.ops.links.base import HostLink
+    from muva_console.ops.links.postgres import PostgresLink
+    from muva_console.ops.links.web import WebLink
+    from muva_console.ops.pm2.model import ProcessList
+    from muva_console.ops.resources import HostResources
+
+T = TypeVar("T")
+
+GOOD_FOR = 120.0
+"""Seconds for which a finding may be believed. Ours: four of the console's usual intervals."""
+
+SOURCES = [
+    "muva_console.ops.health.api",
+    "muva_console.ops.health.database",
+    "muva_console.ops.health.dependencies",
+    "muva_console.ops.health.performance",
+    "muva_console.ops.health.tables",
+    "muva_console.ops.health.certificate",
+    "muva_console.ops.health.hosts",
+    "muva_console.ops.health.processes",
+]
+"""The modules that register checks, imported when a check is first looked for."""
+
+
+@dataclass(slots=True)
+class CheckContext:
+    """What a check may look at: one environment's configuration and links."""
+
+    environment_name: str
+    environment: Environment
+    config: Config
+    web: WebLink
+    postgres: PostgresLink | None = None
+    """None when no database is configured."""
+    hosts: Mapping[str, HostLink] = field(default_factory=dict)
+    """The environment's hosts by name."""
+    baseline: Callable[[], Awaitable[float | None]] | None = None
+    """The usual p95 response time in milliseconds, learnt from healthy samples; None when too few."""
+    take_database: Callable[[], Awaitable[DatabaseReading]] | None = None
+    """How the database is read when others read it too; by `postgres` itself when not given."""
+    take_resources: Mapping[str, Callable[[], Awaitable[HostResources]]] = field(default_factory=dict)
+    """Likewise, by host."""
+    take_processes: Mapping[str, Callable[[], Awaitable[ProcessList]]] = field(default_factory=dict)
+    """How PM2 is read, by host."""
+    _readings: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
+
+    def fresh(self) -> CheckContext:
+        """The same with no reading taken yet: what one run of checks shares."""
+        return replace(self, _readings={})
+
+    async def health(self) -> HttpAnswer:
+        """The answer of the health endpoint. Raises OpsError when no address is configured."""
+        return await self._once("health", lambda: self._get(self.url(self.environment.health)))
+
+    async def health_db(self) -> HttpAnswer:
+        """The answer of the database's health endpoint. Raises OpsError when no address is configured."""
+        return await self._once("health_db", lambda: self._get(self.url(self.environment.health_db)))
+
+    async def database(self) -> DatabaseReading:
+        """A reading of the database over our own connection. Raises LinkError, or OpsError without one."""
+        link, database = self.postgres, self.environment.database
+        if link is None or database is None:
+            raise OpsError(
+                f"no database is configured for {self.environment_name}",
+                next=f"Give [environments.{self.environment_name}.database] a url or a host.",
+            )
+        if self.take_database is not None:
+            return await self._once("database", self.take_database)
+        seconds = self.environment.thresholds.long_query
+        tables = database.critical_tables
+        return await self._once("database", lambda: link.read(critical_tables=tables, long_query=seconds))
+
+    async def resources(self, host: str) -> HostResources:
+        """A reading of one of the environment's hosts. Raises LinkError."""
+        if host in self.take_resources:
+            return await self._once(f"resources {host}", self.take_resources[host])
+        from muva_console.ops import resources
+
+        paths = [self.environment.directory] if self.environment.directory else []
+        link = self.hosts[host]
+        read: Callable[..., Awaitable[HostResources]] = resources.read  # type: ignore[attr-defined, unused-ignore]
+        return await self._once(f"resources {host}", lambda: read(link, paths))
+
+    async def processes(self, host: str) -> ProcessList:
+        """PM2's processes on one of the environment's hosts. Raises LinkError."""
+        return await self._once(f"processes {host}", self.take_processes[host])
+
+    def url(self, path: str) -> str:
+        """An address of the application. Raises OpsError when none is configured."""
+        if self.environment.url is None:
+            raise OpsError(
+                f"no address is configured for {self.environment_name}",
+                next=f'Give [environments.{self.environment_name}] a url = "https://…".',
+            )
+        return self.environment.url.rstrip("/") + path
+
+    def taken(self, reading: str) -> Any:
+        """A reading of this run when it was taken and did not fail, else None: ``health``, ``health_db``,
+        ``database`` or ``resources HOST``.
+        """
+        task = self._readings.get(reading)
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        return task.result()
+
+    def end(self) -> None:
+        """Give up what is still being read."""
+        for task in self._readings.values():
+            task.cancel()
+
+    async def _get(self, url: str) -> HttpAnswer:
+        return await self.web.get(url, timeout=self.config.health.timeout)
+
+    async def _once(self, key: str, take: Callable[[], Awaitable[T]]) -> T:
+        if key not in self._readings:
+
+            async def run() -> T:
+                return await take()
+
+            task = asyncio.create_task(run(), name=f"reading {key}")
+            task.add_done_callback(_heard)
+            self._readings[key] = task
+        result: T = await asyncio.shield(self._readings[key])
+        return result
+
+
+Run = Callable[[CheckContext], Awaitable["Finding | tuple[Finding, ...]"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A registered check."""
+
+    name: str
+    """Stable: runbooks and scripts name it."""
+    title: str
+    run: Run
+    about: str
+    """What it looks at and by which threshold, for the help."""
+    good_for: float
+    """Seconds."""
+    applies: Callable[[CheckContext], bool]
+    """Whether the check has anything to do with such an environment."""
+
+
+_checks: dict[str, Check] = {}
+
+
+def check(
+    name: str,
+    *,
+    title: str,
+    good_for: float = GOOD_FOR,
+    applies: Callable[[CheckContext], bool] = lambda ctx: True,
+) -> Callable[[Run], Run]:
+    """Register an async function as a check. Its docstring says what it looks at."""
+
+    def register(run: Run) -> Run:
+        known = _checks.get(name)
+        if known is not None and known.run.__module__ != run.__module__:
+            raise ValueError(f"there are two checks named {name}")
+        about = " ".join((run.__doc__ or "").split())
+        _checks[name] = Check(
+            name=name, title=title, run=run, about=about, good_for=good_for, applies=applies
+        )
+        return run
+
+    return register
+
+
+def find(name: str) -> Check | None:
+    """The check of that name."""
+    if name not in _checks:
+        for source in SOURCES:
+            import_module(source)
+    return _checks.get(name)
+
+
+def all_checks() -> tuple[Check, ...]:
+    """Every check there is, in the order of `SOURCES`."""
+    for source in SOURCES:
+        import_module(source)
+    return tuple(_checks.values())
+
+
+def tell(
+    level: Level,
+    summary: str,
+    *,
+    subject: str = "",
+    evidence: Iterable[str] = (),
+    command: str = "",
+    at: datetime | None = None,
+) -> Finding:
+    """A finding as a check writes it; the runner adds the check's name, title, duration and expiry.
+    Texts are made harmless and redacted here.
+    """
+    return Finding(
+        check="",
+        level=level,
+        summary=_fit(summary),
+        subject=_fit(subject),
+        evidence=tuple(_fit(line) for line in evidence if line),
+        command=command,
+        at=at or utc_now(),
+    )
+
+
+async def run_check(name: str, ctx: CheckContext, timeout: float | None = None) -> tuple[Finding, ...]:
+    """Run one check. Never raises: a time-out (seconds; by default enough for two requests), an error or a
+    defect becomes an UNKNOWN finding. Returns at least one finding.
+    """
+    found = find(name)
+    if found is None:
+        return (_named(tell(Level.UNKNOWN, f"there is no check named {name}"), name, name, 0.0, GOOD_FOR),)
+    limit = 2 * ctx.config.health.timeout + 10 if timeout is None else timeout
+    began = time.perf_counter()
+    task = asyncio.ensure_future(found.run(ctx))
+    task.add_done_callback(_heard)
+    try:
+        # a check that does not heed its cancellation is left behind, not waited for
+        done, _ = await asyncio.wait({task}, timeout=limit)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    took = (time.perf_counter() - began) * 1000
+    if not done:
+        task.cancel()
+        findings: tuple[Finding, ...] = (tell(Level.UNKNOWN, f"no answer within {limit:g} s"),)
+    else:
+        findings = _outcome(task)
+    return tuple(_named(one, found.name, found.title, took, found.good_for) for one in findings)
+
+
+async def run_checks(
+    names: Iterable[str], ctx: CheckContext, timeout: float | None = None
+) -> tuple[Finding, ...]:
+    """Run checks side by side, sharing readings; the findings in the order of `names`."""
+    shared = ctx.fresh()
+    try:
+        return await run_together(names, shared, timeout)
+    finally:
+        shared.end()
+
+
+async def run_together(
+    names: Iterable[str], ctx: CheckContext, timeout: float | None = None
+) -> tuple[Finding, ...]:
+    """As `run_checks`, with the readings that `ctx` already has; the caller ends the context."""
+    parts = await asyncio.gather(*(run_check(name, ctx, timeout) for name in names))
+    return tuple(finding for part in parts for finding in part)
+
+
+async def stream_checks(
+    names: Iterable[str], ctx: CheckContext, timeout: float | None = None
+) -> AsyncIterator[tuple[str, tuple[Finding, ...]]]:
+    """As `run_checks`, each check's name and findings as soon as it has them."""
+    shared = ctx.fresh()
+
+    async def one(name: str) -> tuple[str, tuple[Finding, ...]]:
+        return name, await run_check(name, shared, timeout)
+
+    tasks = [asyncio.create_task(one(name)) for name in names]
+    try:
+        for next_one in asyncio.as_completed(tasks):
+            yield await next_one
+    finally:
+        for task in tasks:
+            task.cancel()
+        shared.end()
+
+
+def _outcome(task: asyncio.Future[Any]) -> tuple[Finding, ...]:
+    if task.cancelled():
+        return (tell(Level.UNKNOWN, "the check was given up"),)
+    error = task.exception()
+    if isinstance(error, OpsError):
+        return (tell(Level.UNKNOWN, str(error), evidence=error.lines()[1:]),)
+    if error is not None:
+        return (tell(Level.UNKNOWN, f"a defect in the check: {type(error).__name__}: {error}"),)
+    result = task.result()
+    findings = (result,) if isinstance(result, Finding) else tuple(result)
+    return findings or (tell(Level.UNKNOWN, "the check found nothing to look at"),)
+
+
+def _named(finding: Finding, name: str, title: str, took_ms: float, good_for: float) -> Finding:
+    return structs.replace(
+        finding,
+        check=name,
+        title=title,
+        took_ms=finding.took_ms or took_ms,
+        expires=finding.expires or finding.at + timedelta(seconds=good_for),
+    )
+
+
+def _fit(text: str) -> str:
+    return redact(sanitise_line(text, cap=500))
+
+
+def _heard(task: asyncio.Future[Any]) -> None:
+    """Take note of an outcome that nobody waits for any more, so that asyncio does not complain."""
+    if not task.cancelled():
+        task.exception()

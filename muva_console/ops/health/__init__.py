@@ -1,0 +1,1 @@
+"""Health: the playbook's checks, the memory of what they found, and the report of all of them."""

@@ -1,0 +1,85 @@
+"""The health of one environment at a time: every check's findings and the verdict over them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from muva_console.ops.checks import CheckContext, all_checks, run_together
+from muva_console.ops.health.document import read_document
+from muva_console.ops.links.answers import DatabaseReading, HttpAnswer
+from muva_console.ops.readings import Finding, Level, Verdict, utc_now, verdict, worst
+
+NAMED = ("api-health", "database", "dependencies", "performance", "critical-tables")
+"""The playbook's five checks."""
+ALL = (*NAMED, "certificate", "resources")
+"""Every health check."""
+LIGHT = ("api-health", "database", "dependencies", "critical-tables", "certificate", "resources")
+"""All but the sample of requests, for a dashboard that asks often."""
+
+
+class HealthReport(Struct, frozen=True, kw_only=True):
+    """One environment's health."""
+
+    environment: str
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    at: datetime
+    took_ms: float
+    commit: str = ""
+    """What the application says it serves: 7 to 40 hexadecimal digits, or empty."""
+    version: str = ""
+    api_ms: float | None = None
+    """How long the health endpoint took; None without an answer."""
+    database_ms: float | None = None
+    """The database's latency as the application tells it, else as we measured it."""
+
+    def of(self, check: str) -> tuple[Finding, ...]:
+        """The findings of one check."""
+        return tuple(finding for finding in self.findings if finding.check == check)
+
+    def level_of(self, check: str) -> Level:
+        """The worst level of one check's findings; UNKNOWN when it was not run."""
+        return worst(finding.level for finding in self.of(check))
+
+
+def applicable(ctx: CheckContext, names: Sequence[str] = ALL) -> tuple[str, ...]:
+    """Which of the checks have anything to look at in the environment."""
+    known = {check.name: check for check in all_checks()}
+    return tuple(name for name in names if name not in known or known[name].applies(ctx))
+
+
+async def read_health(ctx: CheckContext, names: Sequence[str] = ALL) -> HealthReport:
+    """Run the checks side by side and give the verdict. Never raises.
+
+    Checks that do not apply are left out (dev may have neither an address nor hosts); when none is left
+    the verdict is CANNOT TELL.
+    """
+    began = time.perf_counter()
+    shared = ctx.fresh()
+    try:
+        findings = await run_together(applicable(shared, names), shared)
+        answer: HttpAnswer | None = shared.taken("health")
+        through: HttpAnswer | None = shared.taken("health_db")
+        reading: DatabaseReading | None = shared.taken("database")
+    finally:
+        shared.end()
+    document = read_document(answer.json) if answer is not None else None
+    told = read_document(through.json) if through is not None else None
+    database_ms = told.latency_ms if told is not None else None
+    if database_ms is None and reading is not None:
+        database_ms = reading.latency_ms
+    return HealthReport(
+        environment=ctx.environment_name,
+        verdict=verdict(findings),
+        findings=findings,
+        at=utc_now(),
+        took_ms=(time.perf_counter() - began) * 1000,
+        commit=document.commit if document else "",
+        version=document.version if document else "",
+        api_ms=answer.timing.total if answer is not None and answer.answered else None,
+        database_ms=database_ms,
+    )
