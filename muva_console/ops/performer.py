@@ -149,11 +149,14 @@ class Performer:
             )
 
     async def _seen_by_others(self, plan: Plan) -> tuple[str, ...]:
-        """Acts of other consoles on the same target, as risks. A journal that cannot be read is one too."""
+        """Acts of other consoles on the same target, as risks; a journal that cannot be used is one too."""
         try:
             acts = await self.journal.open_acts(plan.environment)
+            if not self.read_only:
+                await self.journal.ready()
         except JournalError as error:
-            return (f"whether a colleague acts on {plan.target} now is unknown: {error}",)
+            then = "it will be refused" if plan.production else "it would go unrecorded"
+            return (f"the journal cannot be used, so {then}: {error}",)
         return tuple(other_act(act) for act in acts if act.target == plan.target)
 
 

@@ -98,6 +98,12 @@ class Journal:
         """What a person should know, oldest first: a cut end, outcomes recorded late, an unsafe folder."""
         return tuple(self._warnings)
 
+    async def ready(self) -> None:
+        """Open the journal for writing, and merge what waits beside it. Raises JournalError when nothing
+        could be recorded now.
+        """
+        await self._write(lambda _: self._writer.ready())
+
     async def append(self, draft: Draft, *, engineer: Engineer | None = None) -> Entry:
         """Write one entry; when this returns it is on the disk. Raises JournalError."""
         return (await self.append_many([draft], engineer=engineer))[0]

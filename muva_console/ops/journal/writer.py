@@ -66,6 +66,10 @@ class Writer:
         """An outcome of this process lies in the spool: merged after the next write that succeeds."""
         self._file: tuple[int, int] | None = None
 
+    def ready(self) -> None:
+        """Open the journal for writing. Raises JournalError."""
+        self._guarded(self._open)
+
     def append(self, job: Job[Any], author: Author, drafts: Sequence[Draft]) -> list[Entry]:
         """Write entries in one transaction. Raises JournalError; then none of them was written."""
         return self._guarded(lambda: self._append(job, author, drafts)[0])
