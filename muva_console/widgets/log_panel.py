@@ -14,9 +14,10 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from muva_console.ops.logs.buffer import LogBuffer, LogState
+from muva_console.ops.readings import Level
 from muva_console.widgets.fit import Part, fit
 from muva_console.widgets.format import plural
-from muva_console.widgets.level import STYLE, Level, muted, strong
+from muva_console.widgets.level import STYLE, muted, strong
 from muva_console.widgets.log_view import LogStatus, LogView
 
 TYPING = 0.15

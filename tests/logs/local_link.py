@@ -129,6 +129,8 @@ class LocalLink:
             start_new_session=True,
         )
         self._running.add(process)
+        if not self._plugged:
+            self._kill(process)
         return process
 
     def _kill(self, process: asyncio.subprocess.Process) -> None:

@@ -11,6 +11,10 @@ REMEMBERED = 256
 """Bytes of a file's last lines by which the place is found again. Ours: two lines of a chatty server."""
 
 
+HOLD = 0.5
+"""Seconds for which the bus may lag behind the file before what it said is shown. Ours."""
+
+
 class Place:
     """How far a file has been shown, whether it was read or heard of by the bus."""
 
@@ -45,58 +49,71 @@ class Place:
 
 
 class Seam:
-    """Takes from the bus what the file gave already. `written` is what the file got since before the bus
-    was opened; `until_ms` the host's clock when it was read, None when that is not known.
+    """Takes from the bus what the file gave already.
+
+    `written` is what the file got since before the bus was opened, `until_ms` the host's clock when it was
+    read (None when that is not known). What the bus dates before that is held until it is clear how much
+    of it `written` ends with: when something later comes, or after `HOLD` seconds. In a quiet moment
+    `written` is empty and nothing is held at all.
     """
 
-    __slots__ = ("_expected", "_found", "_until")
+    __slots__ = ("_at", "_expected", "_held", "_since", "_until")
 
     def __init__(self, written: bytes, until_ms: int | None) -> None:
         self._expected = written
         self._until = until_ms
-        self._found = False
+        self._held = b""
+        self._at = 0
+        self._since = 0.0
 
     @property
     def closed(self) -> bool:
-        """Nothing more can come twice."""
+        """Nothing more can come twice, and nothing is held."""
         return not self._expected
 
-    def rest(self, data: bytes, at_ms: int) -> bytes:
-        """What of a chunk from the bus is new."""
-        expected = self._expected
-        if not expected:
+    @property
+    def holding(self) -> bool:
+        """Something waits for `due`."""
+        return bool(self._held)
+
+    def take(self, data: bytes, at_ms: int, now: float) -> bytes:
+        """What may be shown after this chunk came at `now` (monotonic seconds)."""
+        if not self._expected:
             return data
         if self._until is not None and at_ms > self._until:
-            self._expected = b""
-            return data
-        if not self._found:
-            place = _meeting(expected, data)
-            if place < 0:
-                # written after the file was read, though by the clock it could have been before
-                self._expected = b""
-                return data
-            self._found = True
-            expected = expected[place:]
-        if data.startswith(expected):
-            self._expected = b""
-            return data[len(expected) :]
-        if expected.startswith(data):
-            self._expected = expected[len(data) :]
-            return b""
-        self._expected = b""
-        return data
+            return self._close() + data
+        if not self._held:
+            self._since, self._at = now, at_ms
+        self._held += data
+        return self._close() if len(self._held) >= len(self._expected) else b""
+
+    def due(self, now: float) -> tuple[bytes, int]:
+        """What was held long enough and is new, and when it came (the host's clock)."""
+        if not self._held or now - self._since < HOLD:
+            return b"", self._at
+        inside = self._expected.find(self._held)
+        if inside >= 0 and not self._expected.endswith(self._held):
+            # the bus lags behind the file: the rest of what the file has is still to come
+            self._expected, self._held = self._expected[inside + len(self._held) :], b""
+            return b"", self._at
+        return self._close(), self._at
+
+    def _close(self) -> bytes:
+        held, expected = self._held, self._expected
+        self._held = self._expected = b""
+        return held[overlap(expected, held) :]
 
 
-def _meeting(written: bytes, data: bytes) -> int:
-    """The first place in `written` from which on it and `data` are the same as far as both go; -1: none."""
-    head = data[:64]
-    place = written.find(head)
-    while place >= 0:
-        length = min(len(data), len(written) - place)
-        if written[place : place + length] == data[:length]:
-            return place
-        place = written.find(head, place + 1)
-    for length in range(min(len(head) - 1, len(written)), 0, -1):
-        if written.endswith(data[:length]):
-            return len(written) - length
-    return -1
+def overlap(written: bytes, heard: bytes) -> int:
+    """The length of the longest beginning of `heard` that `written` ends with."""
+    head = heard[:64]
+    if len(head) == 64:
+        place = written.find(head, max(0, len(written) - len(heard)))
+        while place >= 0:
+            if heard.startswith(written[place:]):
+                return len(written) - place
+            place = written.find(head, place + 1)
+    for length in range(min(len(head), len(written)), 0, -1):
+        if written.endswith(heard[:length]):
+            return length
+    return 0

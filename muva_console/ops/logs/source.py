@@ -60,6 +60,8 @@ class LogFile:
         self.place: Place | None = None
         self.seam = Seam(b"", None)
         self.assembler = LineAssembler(origin)
+        self.speaker = self.assembler
+        """Where what the bus says goes; another one where several processes share the file."""
 
 
 def log_files(host: str, processes: Sequence[Process]) -> list[LogFile]:
@@ -147,8 +149,7 @@ class LogFollower:
                     async with asyncio.timeout(quiet):
                         await self._filled.wait()
                 self._filled.clear()
-                for assembler in self._assemblers():
-                    self._give(assembler.flush())
+                self._flush()
                 if self._out:
                     yield self._taken()
                     await asyncio.sleep(BATCH)
@@ -161,6 +162,16 @@ class LogFollower:
             if self._ready is not None:
                 self._ready.close()
 
+    @property
+    def waiting(self) -> int:
+        """Lines that wait to be taken."""
+        return len(self._out)
+
+    @property
+    def dropped(self) -> int:
+        """Lines dropped since the last batch, because nobody took them."""
+        return self._dropped
+
     async def pump(self, buffer: LogBuffer) -> None:
         """Put all lines into `buffer`, and how they come in too, until cancelled."""
         tell = self._on_state
@@ -171,9 +182,12 @@ class LogFollower:
                 tell(state)
 
         self._on_state = both
-        async with aclosing(self.batches()) as batches:
-            async for batch in batches:
-                buffer.append(batch)
+        try:
+            async with aclosing(self.batches()) as batches:
+                async for batch in batches:
+                    buffer.append(batch)
+        finally:
+            self._tell(live=False, detail="not followed")
 
     # --- the life of a connection
 
@@ -351,17 +365,20 @@ class LogFollower:
         if file is None and chunk.process not in self._names:
             return
         at_ms = int(chunk.at.timestamp() * 1000)
-        data: str | bytes = chunk.data
-        if file is not None:
-            raw = chunk.data.encode("utf-8", "replace")
-            if not file.seam.closed:
-                raw = file.seam.rest(raw, at_ms)
-                data = raw
-            if not raw:
-                return
+        if file is None:
+            self._give(self._assembler(chunk, None).feed(chunk.data, at_ms))
+            return
+        data = file.seam.take(chunk.data.encode("utf-8", "replace"), at_ms, time.monotonic())
+        file.speaker = self._assembler(chunk, file)
+        self._show(file, data, at_ms)
+
+    def _show(self, file: LogFile, data: bytes, at_ms: int) -> None:
+        if data:
             if file.place is not None:
-                file.place.advance(raw)
-        self._give(self._assembler(chunk, file).feed(data, at_ms))
+                file.place.advance(data)
+            self._give(file.speaker.feed(data, at_ms))
+        elif file.seam.holding:
+            self._filled.set()
 
     def _assembler(self, chunk: LogChunk, file: LogFile | None) -> LineAssembler:
         """Torn lines are put together by output: by file where one output alone goes there."""
@@ -388,8 +405,17 @@ class LogFollower:
     def _assemblers(self) -> list[LineAssembler]:
         return [*(file.assembler for file in self._files), *self._heard.values()]
 
+    def _flush(self) -> None:
+        for file in self._files:
+            if file.seam.holding:
+                self._show(file, *file.seam.due(time.monotonic()))
+        for assembler in self._assemblers():
+            self._give(assembler.flush())
+
     def _unfinished(self) -> bool:
-        return any(assembler.unfinished for assembler in self._assemblers())
+        return any(file.seam.holding for file in self._files) or any(
+            assembler.unfinished for assembler in self._assemblers()
+        )
 
     def _give(self, lines: list[LogLine]) -> None:
         if not lines:
