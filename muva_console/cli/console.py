@@ -1,0 +1,39 @@
+"""Opening the full-screen console, and closing it in every way a terminal can end."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from muva_console.ops.errors import OpsError
+from muva_console.ops.readings import Exit
+
+if TYPE_CHECKING:
+    from muva_console.cli.base import Invocation
+
+
+def open_console(invocation: Invocation, environment: str | None = None) -> int:
+    """Open the console on the configuration; returns its exit status when it is closed.
+
+    Raises ConfigError when the configuration cannot be used, OpsError without a terminal.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise OpsError(
+            "the console needs a terminal",
+            next="For scripts and pipes each answer is a command: muva health --env E --json (muva --help).",
+        )
+    loaded = invocation.load()
+
+    from muva_console.app import MuvaApp
+    from muva_console.engine import Engine
+    from muva_console.ops.workspace import Workspace
+
+    engine = Engine()
+    engine.start()
+    workspace = Workspace(loaded, read_only=invocation.read_only)
+    app = MuvaApp(workspace, engine, environment=environment)
+    try:
+        app.run()
+    finally:
+        engine.stop(app.workspace.close)
+    return app.return_code or Exit.OK

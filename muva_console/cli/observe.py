@@ -1,0 +1,190 @@
+"""`muva health`, `muva monitor`, `muva processes`: what the screens show, headless."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import to_builtins
+
+from muva_console.cli.base import (
+    Invocation,
+    environment_of,
+    environment_option,
+    json_option,
+    print_json,
+    wait,
+)
+from muva_console.cli.lines import finding_lines, process_lines, verdict_line
+from muva_console.ops.readings import Exit, Finding, Level, Verdict, exit_status, verdict
+
+if TYPE_CHECKING:
+    from muva_console.ops.health.report import HealthReport
+    from muva_console.ops.pm2.model import ProcessList
+
+SHORTEST_REFRESH = 1.0
+"""Seconds between two rounds of `muva monitor` at least."""
+
+
+@click.command()
+@environment_option
+@json_option
+@click.option("--verbose", "-v", is_flag=True, help="The evidence of what is well, too.")
+@click.pass_obj
+def health(invocation: Invocation, environment: str | None, as_json: bool, verbose: bool) -> int:
+    """Every health check once.
+
+    Exit status: 0 healthy, 1 something failed, 3 something needed could not be asked.
+    """
+
+    async def answer() -> HealthReport:
+        async with invocation.workspace() as workspace:
+            return await environment_of(workspace, environment).read_health()
+
+    report = wait(answer)
+    if as_json:
+        print_json(report_data(report))
+    else:
+        for line in finding_lines(report.findings, verbose=verbose):
+            click.echo(line)
+        click.echo(verdict_line(report))
+    return exit_status(report.verdict)
+
+
+@click.command()
+@environment_option
+@json_option
+@click.option("--refresh", default=30.0, show_default=True, metavar="SECONDS", help="Seconds between rounds.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after so many rounds.")
+@click.pass_obj
+def monitor(
+    invocation: Invocation, environment: str | None, as_json: bool, refresh: float, count: int | None
+) -> int:
+    """The health checks again and again, until stopped.
+
+    With --json a line each time; else what has changed. Exit status: that of the last round.
+    """
+    if not SHORTEST_REFRESH <= refresh <= 86400:
+        raise click.UsageError(f"--refresh takes {SHORTEST_REFRESH:g} to 86400 seconds")
+    last = Verdict.CANNOT_TELL
+
+    async def rounds() -> None:
+        nonlocal last
+        async with invocation.workspace() as workspace:
+            of = environment_of(workspace, environment)
+            told: dict[tuple[str, str], Level] = {}
+            done = 0
+            while True:
+                began = time.monotonic()
+                report = await of.watch_health()
+                last = report.verdict
+                if as_json:
+                    print_json(report_data(report), line=True)
+                else:
+                    _tell_changes(report, told)
+                done += 1
+                if done == count:
+                    return
+                await asyncio.sleep(max(0.0, refresh - (time.monotonic() - began)))
+
+    try:
+        wait(rounds)
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+    return exit_status(last)
+
+
+def _tell_changes(report: HealthReport, told: dict[tuple[str, str], Level]) -> None:
+    """Print what is new since the round before; the first round tells everything."""
+    now = {(finding.check, finding.subject): finding.level for finding in report.findings}
+    changed = [f for f in report.findings if told.get((f.check, f.subject)) is not f.level]
+    click.echo(f"{report.at:%H:%M:%SZ}  {verdict_line(report)}")
+    for line in finding_lines(tuple(changed), verbose=False):
+        click.echo(f"  {line}")
+    told.clear()
+    told.update(now)
+
+
+@click.command()
+@environment_option
+@json_option
+@click.option("--all", "every", is_flag=True, help="What PM2 keeps for other environments, too.")
+@click.pass_obj
+def processes(invocation: Invocation, environment: str | None, as_json: bool, every: bool) -> int:
+    """PM2's processes on all hosts of an environment.
+
+    Exit status: 0 all up, 1 something is down or keeps restarting, 3 a host could not be asked.
+    """
+
+    async def answer() -> tuple[str, list[ProcessList], tuple[Finding, ...], tuple[str, ...]]:
+        from muva_console.ops.checks import run_checks
+        from muva_console.ops.environment import own
+        from muva_console.ops.errors import LinkError
+
+        async with invocation.workspace() as workspace:
+            of = environment_of(workspace, environment)
+            findings = await run_checks(["processes"], of.context()) if of.hosts else ()
+            lists = []
+            for host in of.hosts:
+                try:
+                    told = await of.read_processes(host)
+                except LinkError:
+                    continue  # the finding says why
+                lists.append(told if every else own(told, of.config.processes))
+            return of.name, lists, findings, of.hosts
+
+    name, lists, findings, hosts = wait(answer)
+    outcome = verdict(findings)
+    if as_json:
+        print_json(
+            {
+                "environment": name,
+                "verdict": outcome,
+                "processes": [process_data(of, process) for of in lists for process in of.processes],
+                "hosts": [
+                    {
+                        "host": of.host,
+                        "at": of.at,
+                        "source": of.source,
+                        "daemon_version": of.daemon_version,
+                        "took_ms": round(of.took_ms, 2),
+                    }
+                    for of in lists
+                ],
+                "findings": [finding_data(finding) for finding in findings],
+            }
+        )
+        return exit_status(outcome)
+    if not hosts:
+        click.echo(f"{name} has no hosts", err=True)
+        return Exit.CANNOT_TELL
+    for line in process_lines(lists):
+        click.echo(line)
+    for line in finding_lines(tuple(f for f in findings if f.level is not Level.OK), verbose=True):
+        click.echo(line)
+    return exit_status(outcome)
+
+
+def finding_data(finding: Finding) -> dict[str, Any]:
+    """A finding as `--json` gives it; milliseconds to a hundredth."""
+    data: dict[str, Any] = to_builtins(finding)
+    return {**data, "took_ms": round(finding.took_ms, 2)}
+
+
+def report_data(report: HealthReport) -> dict[str, Any]:
+    """A health report as `--json` gives it."""
+    data: dict[str, Any] = to_builtins(report)
+    return {
+        **data,
+        "took_ms": round(report.took_ms, 2),
+        "findings": [finding_data(finding) for finding in report.findings],
+    }
+
+
+def process_data(list: ProcessList, process: Any) -> dict[str, Any]:
+    """A process as `--json` gives it, with its uptime in seconds by the host's clock."""
+    data: dict[str, Any] = to_builtins(process, builtin_types=(datetime,))
+    return {**data, "uptime": list.uptime(process)}

@@ -1,0 +1,157 @@
+"""Everything that one configuration leads to: its links, its feeds, its journal, its performer.
+
+Screens and commands hold a workspace and ask it; nothing is opened before it is first asked for. A
+changed configuration makes a new workspace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from muva_console.config.redact import redactor
+from muva_console.ops.environment import EnvironmentOps
+from muva_console.ops.identity import identify
+from muva_console.ops.journal.folder import journal_directory
+from muva_console.ops.journal.store import Journal
+from muva_console.ops.links.base import CommandLog, LinkState
+from muva_console.ops.performer import Performer
+from muva_console.ops.shared_reading import SharedReading
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from muva_console.config.load import LoadedConfig
+    from muva_console.config.model import Config, Secret
+    from muva_console.ops.links.repository import RepositoryLink
+    from muva_console.ops.links.ssh import SshLink
+    from muva_console.ops.pm2.model import ProcessList
+    from muva_console.ops.processes import ProcessReader
+
+CLOSE_TIMEOUT = 3.0
+"""Seconds that all links together may take to close."""
+
+
+class Workspace:
+    """Links, feeds, journal and performer of one configuration. Lives in one event loop."""
+
+    def __init__(self, loaded: LoadedConfig, *, read_only: bool = False) -> None:
+        self.loaded = loaded
+        self.config: Config = loaded.config
+        self.path: Path = loaded.path
+        self.read_only = read_only or loaded.config.console.read_only
+        self.commands = CommandLog()
+        self.redact: Callable[[str], str] = redactor.redact
+        self.engineer = identify()
+        self._prepared = False
+        self._hosts: dict[str, SshLink] = {}
+        self._readers: dict[str, ProcessReader] = {}
+        self._processes: dict[str, SharedReading[ProcessList]] = {}
+        self.environments: Mapping[str, EnvironmentOps] = {
+            name: EnvironmentOps(name, environment, self)
+            for name, environment in loaded.config.environments.items()
+        }
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths of the configuration are relative to."""
+        return self.path.parent
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The record. Opened on first use."""
+        return Journal(
+            journal_directory(self.config.journal, beside=self.base), self.engineer, redact=self.redact
+        )
+
+    @cached_property
+    def performer(self) -> Performer:
+        """The one place that acts."""
+        return Performer(self.journal, self.engineer, read_only=self.read_only, redact=self.redact)
+
+    async def prepare(self) -> None:
+        """Import what the links are made of, once, away from the event loop: half a second of imports in the
+        midst of a sample of requests would be taken for a slow application.
+        """
+        if not self._prepared:
+            await asyncio.to_thread(_import_links)
+            self._prepared = True
+
+    def host(self, name: str) -> SshLink:
+        """The link to a host of [hosts]; made, not opened."""
+        if not self._hosts:
+            from muva_console.ops.links.ssh import ssh_links
+
+            # all at once: they share the connections to their jump hosts
+            self._hosts = ssh_links(self.config.hosts, log=self.commands, redact=self.redact)
+        return self._hosts[name]
+
+    def made_hosts(self, names: Iterable[str]) -> tuple[SshLink, ...]:
+        """The links to these hosts that exist already; opens and makes none."""
+        hosts = self._hosts
+        return tuple(hosts[name] for name in names if name in hosts)
+
+    def process_reader(self, host: str) -> ProcessReader:
+        """The one reader of a host's PM2, shared by all environments on that host."""
+        if host not in self._readers:
+            from muva_console.ops.processes import ProcessReader
+
+            # one reader serves several environments, so the longest of their windows is watched
+            windows = [
+                float(environment.thresholds.restart_window)
+                for environment in self.config.environments.values()
+                if host in environment.hosts
+            ]
+            self._readers[host] = ProcessReader(
+                self.host(host), self.config.hosts[host], restart_window=max(windows, default=300.0)
+            )
+        return self._readers[host]
+
+    def processes(self, host: str) -> SharedReading[ProcessList]:
+        """A host's processes, read once for all environments that ask at the same time."""
+        if host not in self._processes:
+            self._processes[host] = SharedReading(lambda: self.process_reader(host).read())
+        return self._processes[host]
+
+    @cached_property
+    def repository(self) -> RepositoryLink:
+        """The local checkout."""
+        from muva_console.ops.links.repository import RepositoryLink
+
+        return RepositoryLink(self.base / self.config.project.checkout)
+
+    def branches(self) -> tuple[str, ...]:
+        """The branches of all environments, in the order of the configuration."""
+        return tuple(environment.branch for environment in self.config.environments.values())
+
+    async def secret(self, secret: Secret) -> str:
+        """A secret's value. Raises SecretError."""
+        from muva_console.config.secrets import resolve
+
+        return await resolve(secret, self.base)
+
+    def link_states(self) -> tuple[LinkState, ...]:
+        """Every link that was made, as it stands."""
+        return tuple(link.state for link in self._hosts.values())
+
+    async def close(self) -> None:
+        """Stop the feeds and close every link; bounded, and never raises."""
+        closing: list[Awaitable[object]] = [environment.close() for environment in self.environments.values()]
+        closing += [reader.close() for reader in self._readers.values()]
+        closing += [link.close() for link in self._hosts.values()]
+        if "journal" in self.__dict__:
+            closing.append(self.journal.close())
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await asyncio.gather(*closing, return_exceptions=True)
+        except TimeoutError:
+            return
+
+
+def _import_links() -> None:
+    from importlib import import_module
+
+    for name in ("asyncssh", "asyncpg", "httpcore"):
+        import_module(name)
