@@ -187,8 +187,9 @@ def _plan(directory: Path, found: parts.Parts) -> Estate:
         )
     }  # fmt: skip
     return Estate(
-        id=estate_id, directory=directory, created_at=utc_now(), ssh_port=ssh_port, postgres_port=postgres_port,
-        pm2_home=pm2_home, short=short, sites=sites, node=found.node, postgres_programs=found.postgres,
+        id=estate_id, directory=directory, created_at=utc_now(), ssh_port=ssh_port,
+        postgres_port=postgres_port, pm2_home=pm2_home, short=short, sites=sites, node=found.node,
+        postgres_programs=found.postgres,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from muva_console.drill.parts import Parts
 from muva_console.drill.run import run
 from muva_console.drill.state import TAG, Estate
 
-WORKER_INTERVAL_MS = 2000
+WORKER_INTERVAL_MS = 1000
 """How often PM2 checks memory limits here; its own default is 30 s, long for a drill."""
 
 

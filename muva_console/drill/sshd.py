@@ -54,7 +54,7 @@ async def start(estate: Estate) -> None:
     process = spawn(
         [sys.executable, "-m", __name__, estate.directory],
         env={**host.environment(estate), "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-        cwd=estate.directory, log=estate.logs / "sshd.log",
+        cwd=estate.host_home, log=estate.logs / "sshd.log",
     )  # fmt: skip
     pid_file(estate).write_text(f"{process.pid}\n")
 

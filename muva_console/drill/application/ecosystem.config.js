@@ -5,7 +5,6 @@ const common = {
   script: 'dist/server.js',
   cwd: __dirname,
   exec_mode: 'fork',
-  instances: 1,
   autorestart: true,
   kill_timeout: 3000,
   max_memory_restart: '200M',

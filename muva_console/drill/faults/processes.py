@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -24,9 +25,16 @@ def daemon_pid(estate: Estate) -> int | None:
     return pid if has_tag(pid, estate.id) else None
 
 
-async def restarts(estate: Estate, site: Site) -> int:
-    """PM2's restart counter of the site's process. Raises OpsError."""
-    return int(str((await _process(estate, site))["restart_time"]))
+def starts(estate: Estate, site: Site) -> int:
+    """How often PM2's daemon says in its log that it started the site's process.
+
+    Read instead of asking `pm2 jlist` again and again, which would burden what is being watched.
+    """
+    try:
+        text = (estate.pm2_home / "pm2.log").read_text(errors="replace")
+    except FileNotFoundError:
+        return 0
+    return len(re.findall(rf"App \[{re.escape(site.process)}:\d+\] starting in", text))
 
 
 async def _process(estate: Estate, site: Site) -> dict[str, object]:

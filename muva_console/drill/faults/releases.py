@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from muva_console.drill import deploy, repository
 from muva_console.drill.faults.base import Fault, Memory
-from muva_console.drill.faults.processes import restarts
+from muva_console.drill.faults.processes import starts
 from muva_console.drill.ports import listens, until
 from muva_console.drill.state import Estate, Site
 from muva_console.ops.errors import OpsError
@@ -70,7 +70,7 @@ def _fault(
         usual = await deploy.baseline(site, probes=20) if await deploy.healthy(site) else 0.02
         memory["baseline"] = f"{usual:.4f}"
         memory["commit"] = await _release(estate, site, release(usual))
-        counter = await restarts(estate, site)
+        counter = starts(estate, site)
 
         async def shows() -> bool:
             return await seen(estate, site, counter)
@@ -88,11 +88,11 @@ def _fault(
 
 
 async def _restarted_without_answer(estate: Estate, site: Site, counter: int) -> bool:
-    return await restarts(estate, site) >= counter + 2 and not await listens(site.port)
+    return starts(estate, site) >= counter + 2 and not await listens(site.port)
 
 
 async def _restarted(estate: Estate, site: Site, counter: int) -> bool:
-    return await restarts(estate, site) > counter
+    return starts(estate, site) > counter
 
 
 async def _slow(estate: Estate, site: Site, counter: int) -> bool:

@@ -1,0 +1,195 @@
+"""Whether each fault truly happens, seen from outside by HTTP, SSH and PM2, and whether it is undone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import asyncssh
+import pytest
+
+from muva_console.drill import deploy, faults, host, repository
+from muva_console.drill import estate as estates
+from muva_console.drill.faults.processes import daemon_pid
+from muva_console.drill.ports import listens, until
+from muva_console.drill.state import Estate
+from muva_console.ops.errors import OpsError
+
+
+async def statuses(estate: Estate, count: int, path: str = "/api/health") -> list[int]:
+    site = estate.sites["production"]
+    return [(await deploy.get(site, path))[0] for _ in range(count)]
+
+
+async def process(estate: Estate) -> dict[str, object]:
+    for entry in await deploy.pm2_list(estate):
+        if entry["name"] == "muva-production":
+            told = entry["pm2_env"]
+            assert isinstance(told, dict)
+            return told
+    raise AssertionError("PM2 does not list it")
+
+
+def error_log(estate: Estate) -> str:
+    path = estate.pm2_home / "logs" / "muva-production-error.log"
+    return path.read_text() if path.exists() else ""
+
+
+async def ssh_answers(estate: Estate) -> bool:
+    try:
+        async with asyncssh.connect(
+            "127.0.0.1", estate.ssh_port, username=estate.user, client_keys=[str(estate.identity)],
+            known_hosts=str(estate.known_hosts), config=None, connect_timeout=5,
+        ) as connection:  # fmt: skip
+            return (await connection.run("true")).exit_status == 0
+    except (OSError, asyncssh.Error):
+        return False
+
+
+async def stopped(estate: Estate) -> None:
+    assert (await process(estate))["status"] == "stopped"
+    assert not await listens(estate.sites["production"].port)
+    assert await deploy.healthy(estate.sites["staging"])
+
+
+async def crashing(estate: Estate) -> None:
+    first = int(str((await process(estate))["restart_time"]))
+    errors = error_log(estate).count('column "nights" does not exist')
+
+    async def again() -> bool:
+        now = await process(estate)
+        assert now["status"] in ("online", "waiting restart", "launching"), "PM2 itself sees nothing unstable"
+        return int(str(now["restart_time"])) >= first + 2
+
+    await until(again, "it goes on crashing", timeout=30, every=0.5)
+    assert error_log(estate).count('column "nights" does not exist') > errors
+    assert not await listens(estate.sites["production"].port)
+
+
+async def exhausted(estate: Estate) -> None:
+    log = estate.pm2_home / "pm2.log"
+    assert "muva-production" in log.read_text()
+    assert "current_memory" in log.read_text() or "max_memory_limit" in log.read_text()
+    first = int(str((await process(estate))["restart_time"]))
+
+    async def again() -> bool:
+        return int(str((await process(estate))["restart_time"])) > first
+
+    await until(again, "PM2 restarts it again", timeout=30, every=0.5)
+
+
+async def slow(estate: Estate) -> None:
+    site = estate.sites["production"]
+    answers = await asyncio.gather(*(deploy.get(site, "/api/health") for _ in range(20)))
+    assert {status for status, _, _ in answers} == {200}
+    assert min(took for _, _, took in answers) >= 0.8
+    told = estate.config.read_text()
+    baseline = float(told.split('baseline = "')[1].split("ms")[0]) / 1000
+    assert min(took for _, _, took in answers) > 10 * baseline
+
+
+async def failing(estate: Estate) -> None:
+    seen = await statuses(estate, 100, "/api/bookings")
+    assert (seen.count(500), seen.count(200)) == (8, 92)
+
+    async def logged() -> bool:
+        return "⨯ TypeError: Cannot read properties of undefined (reading 'seen')" in error_log(estate)
+
+    await until(logged, "the error is logged", timeout=5)
+
+
+async def without_database(estate: Estate) -> None:
+    assert not await listens(estate.postgres_port)
+    status, body, _ = await deploy.get(estate.sites["production"], "/api/health")
+    told = json.loads(body)
+    assert (status, told["status"]) == (503, "unhealthy")
+    assert told["services"]["database"]["error"] == "ECONNREFUSED"
+    assert (await deploy.get(estate.sites["production"], "/api/health/db"))[0] == 503
+    assert (await process(estate))["status"] == "online"
+
+    async def logged() -> bool:
+        return "⨯ " in error_log(estate) and "ECONNREFUSED" in error_log(estate)
+
+    await until(logged, "the error is logged", timeout=5)
+
+
+async def without_ssh(estate: Estate) -> None:
+    assert not await listens(estate.ssh_port)
+    assert not await ssh_answers(estate)
+    assert await deploy.healthy(estate.sites["production"])
+
+
+async def without_daemon(estate: Estate) -> None:
+    assert daemon_pid(estate) is None
+    assert (estate.pm2_home / "rpc.sock").is_socket()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_unix_connection(str(estate.pm2_home / "rpc.sock"))
+    assert await statuses(estate, 1) == [0]
+
+
+SEEN: dict[str, Callable[[Estate], Awaitable[None]]] = {
+    "process-stopped": stopped,
+    "crash-loop": crashing,
+    "memory-exhausted": exhausted,
+    "slow-responses": slow,
+    "elevated-errors": failing,
+    "database-stopped": without_database,
+    "ssh-gone": without_ssh,
+    "pm2-daemon-killed": without_daemon,
+}
+
+
+def test_every_fault_is_tried() -> None:
+    assert SEEN.keys() == {fault.name for fault in faults.FAULTS}
+
+
+@pytest.mark.parametrize("name", SEEN)
+async def test_it_breaks_for_real_and_is_mended(breakable_estate: Estate, name: str) -> None:
+    estate = await faults.break_in(breakable_estate.directory, name)
+    assert [active.name for active in estate.faults] == [name]
+    await SEEN[name](estate)
+    assert not (await estates.status(estate.directory)).whole
+
+    estate = await faults.mend(estate.directory)
+
+    assert estate.faults == []
+    assert set(await statuses(estate, 10)) == {200}
+    assert await ssh_answers(estate)
+    assert (await process(estate))["status"] == "online"
+    assert (await estates.status(estate.directory)).whole
+    served = json.loads((await deploy.get(estate.sites["production"], "/api/health"))[1])["commit"]
+    assert served == await repository.head(estate, "main")
+
+
+async def test_two_at_once_and_one_mended_before_the_other(breakable_estate: Estate) -> None:
+    directory = breakable_estate.directory
+    await faults.break_in(directory, "database-stopped")
+    estate = await faults.break_in(directory, "ssh-gone")
+    await without_database(estate)
+    assert not await ssh_answers(estate)
+    with pytest.raises(OpsError, match="already"):
+        await faults.break_in(directory, "ssh-gone")
+
+    estate = await faults.mend(directory, ["database-stopped"])
+
+    assert [active.name for active in estate.faults] == ["ssh-gone"]
+    assert not await ssh_answers(estate)
+    await faults.mend(directory)
+    assert await ssh_answers(estate)
+    assert await deploy.healthy(estate.sites["production"])
+
+
+async def test_what_an_engineer_mended_already_is_no_trouble(breakable_estate: Estate) -> None:
+    directory = breakable_estate.directory
+    estate = await faults.break_in(directory, "process-stopped", environment="staging")
+    assert await listens(estate.sites["production"].port)
+    await host.on_host(estate, "pm2 restart muva-staging")
+    estate = await faults.mend(directory)
+    assert (await estates.status(directory)).whole
+
+
+async def test_an_unknown_fault_is_told_with_those_there_are(estate: Estate) -> None:
+    with pytest.raises(OpsError) as told:
+        await faults.break_in(estate.directory, "flood")
+    assert "crash-loop" in told.value.next
