@@ -17,11 +17,7 @@ def open_console(invocation: Invocation, environment: str | None = None) -> int:
 
     Raises ConfigError when the configuration cannot be used, OpsError without a terminal.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise OpsError(
-            "the console needs a terminal",
-            next="For scripts and pipes each answer is a command: muva health --env E --json (muva --help).",
-        )
+    require_terminal()
     loaded = invocation.load()
 
     from muva_console.app import MuvaApp
@@ -37,3 +33,12 @@ def open_console(invocation: Invocation, environment: str | None = None) -> int:
     finally:
         engine.stop(app.workspace.close)
     return app.return_code or Exit.OK
+
+
+def require_terminal() -> None:
+    """Raises OpsError where there is no terminal to draw on."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise OpsError(
+            "the console needs a terminal",
+            next="For scripts and pipes each answer is a command: muva health --env E --json (muva --help).",
+        )

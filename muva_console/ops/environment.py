@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -216,10 +217,23 @@ class EnvironmentOps:
         """Fill `buffer` with the processes' history and then live, until cancelled; mends itself."""
         from muva_console.ops.logs.source import LogFollower
 
+        bus = self._workspace.process_reader(host).bus
+        await LogFollower(self._workspace.host(host), processes, bus=bus).pump(buffer)
+
+    async def log_batches(self, processes: tuple[Process, ...], lines: int) -> AsyncIterator[list[LogLine]]:
+        """Processes of one host: their last `lines` lines, then what they write, until it is left."""
+        from muva_console.ops.logs.source import LogFollower
+
+        host = processes[0].host
         follower = LogFollower(
-            self._workspace.host(host), processes, bus=self._workspace.process_reader(host).bus
+            self._workspace.host(host),
+            processes,
+            bus=self._workspace.process_reader(host).bus,
+            lines=lines,
         )
-        await follower.pump(buffer)
+        async with aclosing(follower.batches()) as batches:
+            async for batch in batches:
+                yield batch
 
     async def read_logs(self, processes: tuple[Process, ...], lines: int) -> list[LogLine]:
         """The last lines of processes of one host. Raises LinkError."""
