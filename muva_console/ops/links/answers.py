@@ -1,4 +1,4 @@
-"""What the web and database links answer: frozen readings."""
+"""What the web, database and repository links answer: frozen readings."""
 
 from __future__ import annotations
 
@@ -99,4 +99,48 @@ class DatabaseReading(Struct, frozen=True, kw_only=True):
     long_queries: tuple[LongQuery, ...] = ()
     blocked: tuple[BlockedQuery, ...] = ()
     tables: tuple[TableAnswer, ...] = ()
+    took_ms: float = 0.0
+
+
+class Commit(Struct, frozen=True, kw_only=True):
+    """A commit of the local checkout; texts are sanitised."""
+
+    sha: str
+    subject: str
+    author: str
+    at: datetime
+    """When it was committed, UTC."""
+
+
+class Comparison(Struct, frozen=True, kw_only=True):
+    """A branch against another one."""
+
+    branch: str
+    """The other: a local branch's name, or ``origin/NAME`` where the remote's is known."""
+    ahead: int
+    """Commits that the other does not have."""
+    behind: int
+    """Commits that the other has and this one does not."""
+
+
+class RepositoryReading(Struct, frozen=True, kw_only=True):
+    """One branch of the local checkout, as far as this machine knows: nothing is fetched for it."""
+
+    at: datetime
+    branch: str
+    head: Commit | None = None
+    """The local branch; None when only the remote's is known."""
+    remote: Commit | None = None
+    """The remote's branch as it was at the last fetch."""
+    unpushed: int | None = None
+    """Commits of the local branch that the remote's does not have; None when one of the two is missing."""
+    unpulled: int | None = None
+    """Commits of the remote's branch that the local one does not have."""
+    comparisons: tuple[Comparison, ...] = ()
+    current: str = ""
+    """The branch that is checked out; empty when the head is detached."""
+    dirty: bool = False
+    """Files under version control are changed and not committed."""
+    fetched_at: datetime | None = None
+    """When the remote was last asked, UTC; None when it never was."""
     took_ms: float = 0.0
