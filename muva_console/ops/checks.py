@@ -98,18 +98,15 @@ class CheckContext:
         return await self._once("database", lambda: link.read(critical_tables=tables, long_query=seconds))
 
     async def resources(self, host: str) -> HostResources:
-        """A reading of one of the environment's hosts. Raises LinkError."""
-        if host in self.take_resources:
-            return await self._once(f"resources {host}", self.take_resources[host])
-        from muva_console.ops import resources
-
-        paths = [self.environment.directory] if self.environment.directory else []
-        link = self.hosts[host]
-        read: Callable[..., Awaitable[HostResources]] = resources.read  # type: ignore[attr-defined, unused-ignore]
-        return await self._once(f"resources {host}", lambda: read(link, paths))
+        """A reading of one of the environment's hosts. Raises OpsError."""
+        if host not in self.take_resources:
+            raise OpsError("there is no link to this host", where=host)
+        return await self._once(f"resources {host}", self.take_resources[host])
 
     async def processes(self, host: str) -> ProcessList:
-        """PM2's processes on one of the environment's hosts. Raises LinkError."""
+        """PM2's processes on one of the environment's hosts. Raises OpsError."""
+        if host not in self.take_processes:
+            raise OpsError("there is no link to this host", where=host)
         return await self._once(f"processes {host}", self.take_processes[host])
 
     def url(self, path: str) -> str:
@@ -123,7 +120,7 @@ class CheckContext:
 
     def taken(self, reading: str) -> Any:
         """A reading of this run when it was taken and did not fail, else None: ``health``, ``health_db``,
-        ``database`` or ``resources HOST``.
+        ``database``, ``resources HOST`` or ``processes HOST``.
         """
         task = self._readings.get(reading)
         if task is None or not task.done() or task.cancelled() or task.exception() is not None:
@@ -217,6 +214,7 @@ def tell(
     subject: str = "",
     evidence: Iterable[str] = (),
     command: str = "",
+    next: str = "",
     at: datetime | None = None,
 ) -> Finding:
     """A finding as a check writes it; the runner adds the check's name, title, duration and expiry.
@@ -229,6 +227,7 @@ def tell(
         subject=_fit(subject),
         evidence=tuple(_fit(line) for line in evidence if line),
         command=command,
+        next=_fit(next),
         at=at or utc_now(),
     )
 
@@ -302,7 +301,7 @@ def _outcome(task: asyncio.Future[Any]) -> tuple[Finding, ...]:
         return (tell(Level.UNKNOWN, "the check was given up"),)
     error = task.exception()
     if isinstance(error, OpsError):
-        return (tell(Level.UNKNOWN, str(error), evidence=error.lines()[1:]),)
+        return (tell(Level.UNKNOWN, str(error), evidence=[error.means], next=error.next),)
     if error is not None:
         return (tell(Level.UNKNOWN, f"a defect in the check: {type(error).__name__}: {error}"),)
     result = task.result()

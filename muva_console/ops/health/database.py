@@ -117,8 +117,14 @@ async def _directly(ctx: CheckContext) -> Finding:
         reading = await ctx.database()
     except LinkError as error:
         level, summary = _judge_error(error)
-        lines = [f"{error.where}: {error.fault}", *error.lines()[1:]]
-        return tell(level, summary, subject=DIRECTLY, evidence=lines, command=ctx.postgres.psql("SELECT 1"))
+        return tell(
+            level,
+            summary,
+            subject=DIRECTLY,
+            evidence=[f"{error.where} ({error.fault}): {error.what}", error.means],
+            command=ctx.postgres.psql("SELECT 1"),
+            next=error.next,
+        )
     opinions = list(_judge_reading(reading, ctx.environment.thresholds))
     level = worst(level for level, _ in opinions)
     summary = "; ".join(text for at, text in opinions if at is level)

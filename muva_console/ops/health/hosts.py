@@ -7,7 +7,7 @@ import shlex
 
 from muva_console.config.model import Thresholds
 from muva_console.ops.checks import CheckContext, check, tell
-from muva_console.ops.errors import LinkError
+from muva_console.ops.errors import LinkError, OpsError
 from muva_console.ops.health.words import percent, spell_span
 from muva_console.ops.readings import Finding, Level, worst
 from muva_console.ops.resources import HostResources
@@ -29,17 +29,25 @@ async def resources(ctx: CheckContext) -> tuple[Finding, ...]:
 
 async def _of_host(ctx: CheckContext, host: str) -> Finding:
     command = f"ssh {shlex.quote(host)} 'free -h; df -h; df -i; uptime'"
-    if host not in ctx.hosts:
-        return tell(Level.UNKNOWN, "there is no link to this host", subject=host, command=command)
     try:
         reading = await ctx.resources(host)
-    except LinkError as error:
-        lines = [f"{error.where or host}: {error.fault}", *error.lines()[1:]]
-        return tell(
-            Level.UNKNOWN, f"cannot be asked: {error.what}", subject=host, evidence=lines, command=command
-        )
+    except OpsError as error:
+        return cannot_be_asked(error, host, command)
     level, summary = judge(reading, ctx.environment.thresholds)
     return tell(level, summary, subject=host, evidence=_facts(reading), command=command, at=reading.at)
+
+
+def cannot_be_asked(error: OpsError, host: str, command: str) -> Finding:
+    """The finding on a host that cannot be reached: nothing is known of what it holds."""
+    fault = f" ({error.fault})" if isinstance(error, LinkError) else ""
+    return tell(
+        Level.UNKNOWN,
+        f"cannot be asked: {error.what}",
+        subject=host,
+        evidence=[f"{error.where or host}{fault}: {error.what}", error.means],
+        command=command,
+        next=error.next,
+    )
 
 
 def judge(reading: HostResources, thresholds: Thresholds) -> tuple[Level, str]:

@@ -22,6 +22,8 @@ from muva_console.ops.readings import Finding, Level
 
 CONCURRENCY = 5
 """Requests at a time: enough to be quick, too few to be a load. Ours."""
+PLAIN = 10
+"""Answers of which the median alone may say that it is too slow: more would not change that. Ours."""
 ENOUGH = 20
 """Answers below which a p95 is only the slowest one, and nothing is said to be well. Ours."""
 DOUBT = 200
@@ -80,10 +82,12 @@ async def performance(ctx: CheckContext) -> Finding:
     began = loop.time()
     probes = ctx.config.health.probes
 
-    def enough(answers: list[HttpAnswer]) -> bool:
-        return _settled(answers, probes, thresholds.error_rate, loop.time() - began)
-
     baseline_ms, told = await _baseline(ctx)
+    too_slow = _too_slow(thresholds, baseline_ms)
+
+    def enough(answers: list[HttpAnswer]) -> bool:
+        return _settled(answers, probes, thresholds.error_rate, too_slow, loop.time() - began)
+
     answers = await ctx.web.sample(
         url,
         max(probes, DOUBT),
@@ -120,12 +124,21 @@ async def _baseline(ctx: CheckContext) -> tuple[float | None, str]:
     return baseline, f"baseline p95 {spell_ms(baseline)} ({source}{floor})"
 
 
-def _settled(answers: list[HttpAnswer], probes: int, limit: float, elapsed: float) -> bool:
+def _too_slow(thresholds: Thresholds, baseline_ms: float | None) -> float:
+    """Milliseconds from which a response time is a failure, by the fixed limit or by the baseline."""
+    limit_ms = thresholds.response * 1000
+    if baseline_ms is None:
+        return limit_ms
+    return min(limit_ms, max(baseline_ms, FLOOR_MS) * thresholds.slow_factor)
+
+
+def _settled(answers: list[HttpAnswer], probes: int, limit: float, too_slow: float, elapsed: float) -> bool:
     """Whether more requests would not change the answer, or are not worth the time."""
     if sum(answer.status == 429 for answer in answers) >= 3:
         return True
     if len(answers) < probes:
-        return False
+        # every other one is too slow: the p95 will be
+        return len(answers) >= PLAIN and statistics.median(a.timing.total for a in answers) >= too_slow
     if elapsed > QUICK:
         return True
     failed = sum(map(_failed, answers))
@@ -166,12 +179,19 @@ def judge(
         return Level.UNKNOWN, f"cannot be asked from here: {sample.reasons[0]}"
     errors = f"{sample.failed} of {sample.sent} requests failed ({percent(sample.error_rate)})"
     limit_ms = thresholds.response * 1000
+    usual = max(baseline_ms, FLOOR_MS) if baseline_ms is not None else None
     # a failure may be plain before the sample is large enough to call anything well
     if sample.sent >= min(5, enough):
         if sample.error_rate > thresholds.error_rate and (sample.sent >= enough or sample.error_rate >= 0.5):
             return Level.FAIL, f"{errors}; the limit is {percent(thresholds.error_rate)}"
         if sample.median is not None and sample.median >= limit_ms:
-            return Level.FAIL, f"every other request takes {spell_ms(sample.median)} or more"
+            slow = f"every other request takes {spell_ms(sample.median)} or more"
+            return Level.FAIL, f"{slow}; the limit is {spell_ms(limit_ms)}"
+    if usual is not None and sample.sent >= min(PLAIN, enough) and sample.median is not None:
+        times = sample.median / usual
+        if times >= thresholds.slow_factor:
+            slow = f"every other request takes {spell_ms(sample.median)} or more: {times:.0f} × the usual p95"
+            return Level.FAIL, f"{slow} of {spell_ms(usual)}; the limit is {thresholds.slow_factor:g} ×"
     if sample.sent < enough or sample.p95 is None:
         limited = f", {sample.limited} refused with 429" if sample.limited else ""
         return Level.UNKNOWN, f"too few answers to tell: {sample.sent} of {enough}{limited}"
@@ -179,7 +199,6 @@ def judge(
     shown = f"p95 {spell_ms(p95)} over {sample.sent} requests"
     if p95 >= limit_ms:
         return Level.FAIL, f"{shown}; the limit is {spell_ms(limit_ms)}"
-    usual = max(baseline_ms, FLOOR_MS) if baseline_ms is not None else None
     if usual is not None and p95 >= usual * thresholds.degraded_factor:
         against = f"{shown}: {p95 / usual:.1f} × the usual {spell_ms(usual)}"
         if p95 >= usual * thresholds.slow_factor:

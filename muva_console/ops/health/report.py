@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from muva_console.ops.checks import CheckContext, all_checks, run_together
 from muva_console.ops.health.document import read_document
@@ -15,9 +15,9 @@ from muva_console.ops.readings import Finding, Level, Verdict, utc_now, verdict,
 
 NAMED = ("api-health", "database", "dependencies", "performance", "critical-tables")
 """The playbook's five checks."""
-ALL = (*NAMED, "certificate", "resources")
+ALL = (*NAMED, "processes", "certificate", "resources")
 """Every health check."""
-LIGHT = ("api-health", "database", "dependencies", "critical-tables", "certificate", "resources")
+LIGHT = ("api-health", "database", "dependencies", "critical-tables", "processes", "certificate", "resources")
 """All but the sample of requests, for a dashboard that asks often."""
 
 
@@ -83,3 +83,10 @@ async def read_health(ctx: CheckContext, names: Sequence[str] = ALL) -> HealthRe
         api_ms=answer.timing.total if answer is not None and answer.answered else None,
         database_ms=database_ms,
     )
+
+
+def with_findings(report: HealthReport, others: tuple[Finding, ...], order: Sequence[str]) -> HealthReport:
+    """The report with findings that were had before, each with its own `at`; the verdict is over all."""
+    place = {name: number for number, name in enumerate(order)}
+    findings = tuple(sorted((*report.findings, *others), key=lambda f: place.get(f.check, len(place))))
+    return structs.replace(report, findings=findings, verdict=verdict(findings))
