@@ -99,6 +99,8 @@ def _of_process(list: ProcessList, process: Process, thresholds: Thresholds) -> 
         return _Opinion(Level.FAIL, summary, (*evidence, *_memory_restarts(process)))
     if process.status in {"stopped", "one-launch-status"}:
         return _Opinion(Level.FAIL, f"{name} is stopped{_ending(process)}", evidence)
+    if process.status == "unknown":
+        return _Opinion(Level.UNKNOWN, f"PM2 tells no status of {name} that is known here", evidence)
     if process.status != "online":
         return _Opinion(Level.WARN, f"{name} is not up yet: PM2 calls it {process.status}", evidence)
     if process.pid is None:
@@ -128,10 +130,8 @@ def _of_running(
     unasked = process.restarts_in_window
     if unasked:
         times = "once" if unasked == 1 else f"{unasked} times"
-        window = spell(thresholds.restart_window)
-        summary = (
-            f"{name} is up{up}, but PM2 had to restart it {times} in the last {window}{_ending(process)}"
-        )
+        within = _within(list, process, thresholds)
+        summary = f"{name} is up{up}, but PM2 had to restart it {times} in {within}{_ending(process)}"
         return _Opinion(Level.WARN, summary, (*evidence, *_memory_restarts(process)))
     young = uptime is None or uptime < thresholds.restart_window
     if unasked is None and process.restarts and young:

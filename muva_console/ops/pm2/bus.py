@@ -61,7 +61,7 @@ class _Message(Struct):
 
 class _Exception(Struct):
     message: Any = None
-    name: Any = None
+    stack: Any = None
 
 
 class _Kill(Struct):
@@ -318,7 +318,10 @@ class Pm2Bus:
         if who is None or not _is_object(message.data):
             return
         thrown = decode_json(message.data, _Exception, where=self._host)
-        detail = ": ".join(part for part in (text(thrown.name, 100), text(thrown.message, 500)) if part)
+        detail = text(thrown.message, 500)
+        if isinstance(thrown.stack, str):  # its first line has the error's kind too
+            first = text(thrown.stack.split("\n", 1)[0], 500)
+            detail = first if detail in first else detail
         self._tell(message, who, "exception", detail)
 
     def _daemon_line(self, payload: Raw) -> None:

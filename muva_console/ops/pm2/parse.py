@@ -37,6 +37,7 @@ STATUSES = frozenset(
 )
 """PM2's words (`constants.js`)."""
 
+_MODE = re.compile(r"fork_mode|cluster_mode")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _VERSION = re.compile(r"v?\d[0-9A-Za-z.+_-]{0,63}")
 
@@ -85,6 +86,13 @@ class RawEnv(Struct):
     version: Any = None
     pm_cwd: Any = None
     versioning: Raw = Raw(b"null")
+    env: Raw = Raw(b"null")
+
+
+class RawShadow(Struct):
+    """The one environment variable that could pass for a field with no shape of its own."""
+
+    namespace: Any = None
 
 
 class RawProcess(Struct):
@@ -141,7 +149,9 @@ def _process(raw: RawProcess, pm_id: int, host: str) -> Process:
     env = _part(raw.pm2_env, RawEnv, host)
     monit = _part(raw.monit, RawMonit, host)
     versioning = _part(env.versioning, RawVersioning, host)
-    status = env.status if env.status in STATUSES else text(env.status, 40) or "unknown"
+    shadow = _part(env.env, RawShadow, host)
+    status = env.status if isinstance(env.status, str) and env.status in STATUSES else "unknown"
+    namespace = env.namespace if env.namespace != shadow.namespace else None
     revision = versioning.revision if isinstance(versioning.revision, str) else ""
     running = status in {"online", "launching", "stopping"}
     memory = _integer(monit.memory) or 0
@@ -149,7 +159,7 @@ def _process(raw: RawProcess, pm_id: int, host: str) -> Process:
         host=host,
         pm_id=pm_id,
         name=text(raw.name, NAME_CAP) or f"#{pm_id}",
-        namespace=text(env.namespace, NAME_CAP) or "default",
+        namespace=text(namespace, NAME_CAP) or "default",
         pid=(_integer(raw.pid) or None) if running else None,
         status=status,
         cpu=_number(monit.cpu) or 0.0,
@@ -161,13 +171,13 @@ def _process(raw: RawProcess, pm_id: int, host: str) -> Process:
         started_at=moment(env.pm_uptime) if running else None,
         created_at=moment(env.created_at),
         exit_code=_integer(env.exit_code),
-        exec_mode=env.exec_mode if env.exec_mode in {"fork_mode", "cluster_mode"} else "",
+        exec_mode=_shaped(env.exec_mode, _MODE),
         instances=max(1, _integer(env.instances) or 1),
         node_version=_shaped(env.node_version, _VERSION),
         version=_shaped(env.version, _VERSION),
-        cwd=text(env.pm_cwd, PATH_CAP),
-        out_log=text(env.pm_out_log_path, PATH_CAP),
-        err_log=text(env.pm_err_log_path, PATH_CAP),
+        cwd=_path(env.pm_cwd),
+        out_log=_path(env.pm_out_log_path),
+        err_log=_path(env.pm_err_log_path),
         commit=revision if _COMMIT.fullmatch(revision) else "",
         branch=text(versioning.branch, NAME_CAP),
     )
@@ -187,6 +197,10 @@ def text(value: object, cap: int = NAME_CAP) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return ""
+
+
+def _path(value: object) -> str:
+    return text(value, PATH_CAP) if isinstance(value, str) and value.startswith("/") else ""
 
 
 def _shaped(value: object, pattern: re.Pattern[str]) -> str:
