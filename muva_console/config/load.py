@@ -48,7 +48,34 @@ def load(path: Path | None = None) -> LoadedConfig:
 
     Raises ConfigError with every mistake of the file, or with where it was looked for.
     """
-    return parse(*_read(find(path)))
+    data, file, about = _read(find(path))
+    loaded = parse(data, file)
+    _trustworthy(loaded, about, named=path is not None)
+    return loaded
+
+
+def _trustworthy(loaded: LoadedConfig, about: os.stat_result, *, named: bool) -> None:
+    """Refuse commands that somebody else could have written: the console would run them as its user.
+
+    Raises ConfigError. Without commands in it a file can do no more than point elsewhere.
+    """
+    databases = [each.database for each in loaded.config.environments.values() if each.database]
+    secrets = [secret for database in databases for secret in (database.url, database.password) if secret]
+    if all(secret.command is None for secret in secrets):
+        return
+    where = shown(loaded.path)
+    if about.st_mode & stat.S_IWOTH:
+        raise ConfigError(
+            "anybody on this machine can change it, and it names commands that would run as you",
+            where=where,
+            mistakes=(f"{where}: expected a file that others cannot write; next: chmod o-w {where}",),
+        )
+    if not named and about.st_uid not in (os.geteuid(), 0):
+        raise ConfigError(
+            "it belongs to somebody else, and it names commands that would run as you",
+            where=where,
+            mistakes=(f"{where}: read it, and if you agree with it name it: muva --config {where}",),
+        )
 
 
 def find(path: Path | None = None) -> Path:
@@ -159,16 +186,17 @@ def _named(path: Path, by: str) -> Path:
     return found
 
 
-def _read(path: Path) -> tuple[bytes, Path]:
+def _read(path: Path) -> tuple[bytes, Path, os.stat_result]:
     try:
         # O_NONBLOCK: a pipe in the place of the file must not hang the console
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as opened:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode):
                 raise ConfigError("expected a file, found something else", where=shown(path))
             data = opened.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=shown(path)) from None
     if len(data) > SIZE_LIMIT:
         raise ConfigError(f"larger than {SIZE_LIMIT:,} bytes", where=shown(path))
-    return data, path
+    return data, path, about

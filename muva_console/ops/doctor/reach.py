@@ -29,7 +29,7 @@ async def reach(notes: Notes, name: str, host: Host, link: SshLink) -> HostKeyOf
         target = await ssh_connect.resolve(name, host)
     except LinkError as error:
         notes.trouble(
-            "host-settings", error, command=f"{command} -G", next=f"correct [hosts.{name}] in muva.toml"
+            "host-settings", error, command=ssh_line(host, "-G"), next=f"correct [hosts.{name}] in muva.toml"
         )
         notes.not_asked(STAGES[1:], "the settings")
         return None
@@ -39,7 +39,7 @@ async def reach(notes: Notes, name: str, host: Host, link: SshLink) -> HostKeyOf
         Level.OK,
         f"{target.user}@{target.address}{way}",
         evidence=(f"configured as {host.address}",) if not target.address.startswith(host.address) else (),
-        command=f"{command} -G",
+        command=ssh_line(host, "-G"),
     )
     direct = not way
     try:
@@ -58,11 +58,13 @@ async def reach(notes: Notes, name: str, host: Host, link: SshLink) -> HostKeyOf
     return offer
 
 
-def ssh_line(host: Host) -> str:
+def ssh_line(host: Host, *options: str) -> str:
     """What a person would type to get there."""
-    words = ["ssh"]
+    words = ["ssh", *options]
     if host.ssh_config is not None:
         words += ["-F", str(host.ssh_config)]
+    if host.known_hosts is not None:
+        words += ["-o", f"UserKnownHostsFile={host.known_hosts}"]
     if host.port is not None:
         words += ["-p", str(host.port)]
     if host.identity is not None:

@@ -1,0 +1,164 @@
+"""A muva.toml with every key explained, written from values: what `muva init` leaves behind.
+
+The comments are the model's own texts. What has no value stands there commented out, with its default or
+an example, so that nobody needs the documentation beside the file.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from muva_console.config.model import (
+    Config,
+    Contact,
+    Database,
+    Dependency,
+    Environment,
+    Host,
+    Project,
+    Secret,
+    Table,
+    Thresholds,
+)
+from muva_console.config.shape import Key, Kind, describe, keys
+from muva_console.config.units import format_duration, format_size
+
+_WIDTH = 100
+_EXAMPLES: dict[tuple[type[Table], str], Any] = {
+    (Project, "repository"): "your-org/muva-chat",
+    (Host, "address"): "vps.example.com",
+    (Host, "port"): 22,
+    (Host, "user"): "deploy",
+    (Host, "identity"): "~/.ssh/id_ed25519",
+    (Host, "known_hosts"): "~/.ssh/known_hosts",
+    (Host, "ssh_config"): "~/.ssh/config",
+    (Host, "jump"): "another",
+    (Environment, "branch"): "main",
+    (Environment, "url"): "https://app.example.com",
+    (Environment, "hosts"): ["vps"],
+    (Environment, "directory"): "/var/www/app",
+    (Environment, "processes"): ["app"],
+    (Environment, "port"): 3000,
+    (Environment, "env_file"): ".env.production",
+    (Database, "url"): {"env": "DATABASE_URL"},
+    (Database, "host"): "db.example.com",
+    (Database, "password"): {"file": "~/.config/muva/password"},
+    (Database, "critical_tables"): ["bookings"],
+    (Database, "through"): "vps",
+    (Dependency, "url"): "https://api.example.com/",
+    (Thresholds, "baseline"): "180ms",
+    (Contact, "role"): "On-Call",
+    (Contact, "name"): "see the rotation",
+    (Contact, "reach"): "PagerDuty",
+}
+_HEAD = """\
+# Written by `muva init`. A key after a bare "#" is optional; what stands there is its default or an example.
+# `muva config check` names every mistake, `muva doctor` tries what stands here, and a running console
+# takes up a change as soon as it is saved.
+#
+# Durations: "250ms", "30s", "5m", "2h", "7d", "1h30m". Paths of this machine may begin with "~"; relative
+# ones are relative to this file. A secret never stands here, only where to get it, one of:
+#   { env = "NAME" }  { command = "pass show …" }  { file = "~/.secret" }
+"""
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """The file for a document in TOML's own values (durations as texts). Nothing is checked here."""
+    parts = [_HEAD]
+    for name in ("project", "console", "journal", "health"):
+        shape = keys(Config)[name].shape
+        assert shape.table is not None
+        parts.append(_table(name, shape.table, document.get(name, {}), explained=True))
+    hosts = document.get("hosts", {})
+    parts.append(_comment("Hosts. " + describe(Host)))
+    parts += [
+        _table(f"hosts.{name}", Host, values, explained=number == 0)
+        for number, (name, values) in enumerate(hosts.items())
+    ] or [_table("hosts.vps", Host, {}, explained=True, absent=True)]
+    environments = document["environments"]
+    most = max(environments, key=lambda name: len(environments[name]))
+    parts.append(_comment("Environments. Every key is explained once, with " + most + "."))
+    for name, values in environments.items():
+        parts += _environment(name, values, explained=name == most)
+    parts.append(_comment("Whom to call, in this order."))
+    contacts = document.get("contacts", [])
+    parts += [_table("contacts", Contact, values, array=True) for values in contacts] or [
+        _table("contacts", Contact, {}, explained=True, absent=True, array=True)
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _environment(name: str, values: Mapping[str, Any], *, explained: bool) -> Iterator[str]:
+    path = f"environments.{name}"
+    yield _table(path, Environment, values, explained=explained)
+    for key, table in (("database", Database), ("thresholds", Thresholds)):
+        if key in values or explained:
+            given = values.get(key, {})
+            yield _table(f"{path}.{key}", table, given, explained=explained, absent=not given)
+    dependencies = values.get("dependencies", {})
+    for each, given in dependencies.items():
+        yield _table(f"{path}.dependencies.{each}", Dependency, given, explained=explained)
+    if explained and not dependencies:
+        yield _table(f"{path}.dependencies.example", Dependency, {}, explained=True, absent=True)
+
+
+def _table(
+    name: str,
+    table: type[Table],
+    values: Mapping[str, Any],
+    *,
+    explained: bool = False,
+    absent: bool = False,
+    array: bool = False,
+) -> str:
+    """One table's text; `absent` comments all of it out."""
+    out = "#" if absent else ""
+    lines = [_comment(describe(table)).rstrip("\n")] if explained and table is not Host else []
+    lines.append(f"{out}[[{name}]]" if array else f"{out}[{name}]")
+    for key in keys(table).values():
+        if key.shape.table not in (None, Secret) or key.shape.kind is Kind.MAP:
+            continue
+        if key.name in values:
+            if explained:
+                lines.append(_comment(describe(table, key.name)).rstrip("\n"))
+            lines.append(f"{key.name} = {toml(values[key.name])}")
+        elif explained:
+            lines.append(_comment(describe(table, key.name)).rstrip("\n"))
+            lines.append(f"#{key.name} = {toml(_example(table, key))}")
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="# ")) + "\n"
+
+
+def _example(table: type[Table], key: Key) -> Any:
+    if (table, key.name) in _EXAMPLES:
+        return _EXAMPLES[table, key.name]
+    match key.shape.kind:
+        case Kind.DURATION:
+            return format_duration(key.default)
+        case Kind.SIZE:
+            return format_size(key.default)
+        case Kind.PATH:
+            return "~/muva" if key.default is None else str(key.default)
+        case _:
+            return key.default
+
+
+def toml(value: Any) -> str:
+    """A value on one line, as TOML writes it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case Mapping():
+            return "{ " + ", ".join(f"{key} = {toml(each)}" for key, each in value.items()) + " }"
+        case list() | tuple():
+            return "[" + ", ".join(map(toml, value)) + "]"
+        case _:
+            return str(value)
