@@ -67,7 +67,7 @@ class _Term(Struct, frozen=True):
 
 
 class LogFilter(Struct, frozen=True):
-    """A filter made by `parse_filter`. The console's own notes pass every one but process: and host:."""
+    """A filter made by `parse_filter`. The console's own notes pass all but process: and host:."""
 
     source: str = ""
     """As it was typed."""
@@ -147,8 +147,9 @@ class LogFilter(Struct, frozen=True):
 
     def _accepts(self, origin: Origin) -> bool:
         if origin.stream is Stream.NOTE:
-            # a gap concerns whoever looks at that host, whatever the process
-            return all(term.accepts(origin) for term in self.terms if term.kind == "host")
+            # a gap that names no process concerns whoever looks at that host
+            kinds = ("host", "process") if origin.process else ("host",)
+            return all(term.accepts(origin) for term in self.terms if term.kind in kinds)
         return all(term.accepts(origin) for term in self.terms)
 
     def _with_text(self, block: Block, places: Sequence[int], notes: frozenset[int]) -> Sequence[int]:
