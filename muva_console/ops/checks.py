@@ -233,9 +233,13 @@ def tell(
 
 
 async def run_check(name: str, ctx: CheckContext, timeout: float | None = None) -> tuple[Finding, ...]:
-    """Run one check. Never raises: a time-out (seconds; by default enough for two requests), an error or a
-    defect becomes an UNKNOWN finding. Returns at least one finding.
+    """Run one check on readings of its own. Never raises: a time-out (seconds; by default enough for two
+    requests), an error or a defect becomes an UNKNOWN finding. Returns at least one finding.
     """
+    return await run_checks((name,), ctx, timeout)
+
+
+async def _run_one(name: str, ctx: CheckContext, timeout: float | None) -> tuple[Finding, ...]:
     found = find(name)
     if found is None:
         return (_named(tell(Level.UNKNOWN, f"there is no check named {name}"), name, name, 0.0, GOOD_FOR),)
@@ -273,7 +277,7 @@ async def run_together(
     names: Iterable[str], ctx: CheckContext, timeout: float | None = None
 ) -> tuple[Finding, ...]:
     """As `run_checks`, with the readings that `ctx` already has; the caller ends the context."""
-    parts = await asyncio.gather(*(run_check(name, ctx, timeout) for name in names))
+    parts = await asyncio.gather(*(_run_one(name, ctx, timeout) for name in names))
     return tuple(finding for part in parts for finding in part)
 
 
@@ -284,7 +288,7 @@ async def stream_checks(
     shared = ctx.fresh()
 
     async def one(name: str) -> tuple[str, tuple[Finding, ...]]:
-        return name, await run_check(name, shared, timeout)
+        return name, await _run_one(name, shared, timeout)
 
     tasks = [asyncio.create_task(one(name)) for name in names]
     try:
