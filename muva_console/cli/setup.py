@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from muva_console.cli.base import Invocation, environment_option, json_option, print_json, wait
+from muva_console.config.model import Environment, Project, Secret, Table
+from muva_console.config.shape import Kind, keys
+from muva_console.config.walk import objection
 from muva_console.ops.errors import ConfigError, OpsError
 from muva_console.ops.readings import Finding, Level, exit_status
 
@@ -202,7 +205,9 @@ def _style(text: str, **style: Any) -> str:
     help="Ask the hosts for their PM2 processes over SSH; without it you are asked, and --yes does not.",
 )
 @click.option(
-    "--ssh-config", type=click.Path(dir_okay=False, path_type=Path), help="Instead of ~/.ssh/config."
+    "--ssh-config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Instead of ~/.ssh/config.",
 )
 @click.pass_obj
 def init(
@@ -230,20 +235,19 @@ def init(
     _say("Next: read it, then `muva doctor` tries what it names.")
 
 
-async def _compose(
-    path: Path, *, assume: bool, probe: bool | None, ssh_config: Path | None
-) -> dict[str, Any]:
+def _compose(path: Path, *, assume: bool, probe: bool | None, ssh_config: Path | None) -> dict[str, Any]:
     from muva_console.ops import setup
 
-    here = await setup.look(path.parent if path.parent.is_dir() else Path.cwd(), ssh_config=ssh_config)
+    folder = path.parent if path.parent.is_dir() else Path.cwd()
+    here = wait(lambda: setup.look(folder, ssh_config=ssh_config))
     _tell(here)
     likely = setup.likely_hosts(here.hosts)
     name, repository = _project_of(here, path)
     hosts: Sequence[str] = likely
     if not assume:
-        name = _ask("Name of what is operated", name)
-        repository = _ask("Its repository on GitHub, OWNER/NAME (empty: none)", repository)
-        hosts = _several("Hosts that run it, aliases of ssh_config or addresses (empty: none)", likely)
+        name = _ask("Name of what is operated", name, (Project, "name"))
+        repository = _ask("Its repository on GitHub, OWNER/NAME", repository, (Project, "repository"))
+        hosts = _several("Hosts that run it, aliases of ssh_config or addresses", likely)
     answers = _probe(hosts, assume=assume, probe=probe, ssh_config=ssh_config)
     branches = setup.likely_environments(here.branches)
     if not assume:
@@ -309,23 +313,26 @@ def _probe(
 
 
 def _ask_environment(name: str, table: dict[str, Any], hosts: Sequence[str]) -> None:
-    """Ask for what of an environment could not be found; an empty answer leaves a key out."""
-    _say(f"\n[environments.{name}]  (empty: leave it out)")
-    table["branch"] = _ask("  branch", table["branch"]) or table["branch"]
-    _put(table, "url", _ask("  address for its users, https://…", table.get("url", "")))
+    """Ask for what of an environment could not be found; a dash leaves a key out."""
+    _say(f"\n[environments.{name}]  (- for none)")
+    table["branch"] = _ask("  branch", table["branch"], (Environment, "branch")) or table["branch"]
+    _put(table, "url", _ask("  address for its users, https://…", "", (Environment, "url")))
     if hosts:
-        _put(table, "hosts", _several("  hosts", table.get("hosts", [])))
+        _put(table, "hosts", [each for each in _several("  hosts", table.get("hosts", [])) if each in hosts])
     if not table.get("hosts"):
         for key in ("hosts", "directory", "processes"):
             table.pop(key, None)
     else:
-        _put(table, "directory", _ask("  directory on its hosts", table.get("directory", "")))
-        _put(table, "processes", _several("  PM2 processes", table.get("processes", [])))
-        port = _ask("  port there", str(table.get("port", "")))
-        _put(table, "port", int(port) if port.isdecimal() else None)
-        if table.get("directory"):
-            _put(table, "env_file", _ask("  environment file there", f".env.{name}"))
-    variable = _ask("  environment variable of yours that holds its database's address", "")
+        directory = _ask("  directory on its hosts", table.get("directory", ""), (Environment, "directory"))
+        _put(table, "directory", directory)
+        _put(table, "processes", _several("  PM2 processes", table.get("processes", []), "processes"))
+        port = _ask("  port there", "", (Environment, "port"))
+        _put(table, "port", int(port) if port else None)
+        if directory:
+            _put(
+                table, "env_file", _ask("  environment file there", f".env.{name}", (Environment, "env_file"))
+            )
+    variable = _ask("  environment variable of yours that holds its database's address", "", (Secret, "env"))
     if variable:
         table["database"] = {"url": {"env": variable}}
 
@@ -337,14 +344,31 @@ def _put(table: dict[str, Any], key: str, value: Any) -> None:
         table.pop(key, None)
 
 
-def _ask(question: str, default: str) -> str:
-    answer = click.prompt(question, default=default, show_default=bool(default), err=True)
-    return str(answer).strip()
+def _ask(question: str, default: str, key: tuple[type[Table], str]) -> str:
+    """One answer, asked for again until it fits the key; empty for none."""
+    while True:
+        answer = str(click.prompt(question, default=default or "-", err=True)).strip()
+        if answer in ("", "-"):
+            return ""
+        shape = keys(key[0])[key[1]].shape
+        value = int(answer) if shape.kind is Kind.WHOLE and answer.isdecimal() else answer
+        wrong = objection(*key, value)
+        if not wrong:
+            return answer
+        _say(f"    {wrong}")
 
 
-def _several(question: str, default: Sequence[str]) -> list[str]:
-    answer = _ask(question, ", ".join(default))
-    return list(dict.fromkeys(word for word in answer.replace(",", " ").split() if word))
+def _several(question: str, default: Sequence[str], key: str = "hosts") -> list[str]:
+    """Several answers, separated by commas or spaces."""
+    while True:
+        answer = str(
+            click.prompt(f"{question}, separated by commas", default=", ".join(default) or "-", err=True)
+        )
+        found = list(dict.fromkeys(word for word in answer.replace(",", " ").split() if word != "-"))
+        wrong = objection(Environment, key, found)
+        if not wrong:
+            return found
+        _say(f"    {wrong}")
 
 
 def _relative(checkout: Path | None, folder: Path) -> str:

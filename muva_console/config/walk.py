@@ -84,7 +84,7 @@ class Walk:
             if name not in known:
                 self.mistake((*place, name), _unknown(name, table, place))
                 continue
-            converted = self._value(given, known[name].shape, (*place, name))
+            converted = self.value(given, known[name].shape, (*place, name))
             if converted is not None:
                 tree[name] = converted
         for key in known.values():
@@ -92,7 +92,8 @@ class Walk:
                 self.mistake((*place, key.name), f"missing; expected {expected(key.shape)}")
         return tree
 
-    def _value(self, value: Any, shape: Shape, place: Place) -> Any:
+    def value(self, value: Any, shape: Shape, place: Place) -> Any:
+        """One value converted; None when it has a mistake, which is noted."""
         match shape.kind:
             case Kind.TABLE:
                 assert shape.table is not None
@@ -136,7 +137,7 @@ class Walk:
                 self.mistake(
                     (*place, name), "expected a name of at most 63 letters, digits, '.', '_' and '-'"
                 )
-            converted = self._value(given, shape.item, (*place, name))
+            converted = self.value(given, shape.item, (*place, name))
             if converted is not None:
                 tree[name] = converted
         return tree
@@ -149,7 +150,7 @@ class Walk:
             self.mistake(place, f"expected {expected(shape)}, found {wrong}{hint}")
             return None
         before = len(self.mistakes)
-        items = [self._value(item, shape.item, (*place, str(n))) for n, item in enumerate(value, 1)]
+        items = [self.value(item, shape.item, (*place, str(n))) for n, item in enumerate(value, 1)]
         if len(self.mistakes) > before:
             return None
         if shape.item.table is None:
@@ -181,6 +182,13 @@ class Walk:
                 "give the address without it",
             )
         return None
+
+
+def objection(table: type[Table], key: str, value: Any) -> str:
+    """What is wrong with one value of a table, in a line; empty when nothing is."""
+    walk = Walk(Path.cwd())
+    walk.value(value, keys(table)[key].shape, (key,))
+    return "; ".join(mistake.text for mistake in walk.mistakes)
 
 
 def _literal(value: str, place: Place) -> bool:
