@@ -19,7 +19,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from muva_console.ops.logs.buffer import LogBuffer
+from muva_console.ops.logs.buffer import LogBuffer, LogState
 from muva_console.ops.logs.filter import FilterError, LogFilter, parse_filter
 from muva_console.ops.logs.index import LogIndex
 from muva_console.ops.logs.model import LogLine
@@ -69,6 +69,8 @@ class LogStatus:
     """Cells of the text scrolled away on the left."""
     hint: str = ""
     """What the last key could not do."""
+    sources: tuple[LogState, ...] = ()
+    """How the lines of each host come in."""
 
 
 class LogLines(ScrollView, can_focus=True):
@@ -154,6 +156,16 @@ class LogLines(ScrollView, can_focus=True):
         """Whether the end is followed."""
         return self._following
 
+    @property
+    def asleep(self) -> bool:
+        """Whether it is out of sight and does nothing until it is drawn again."""
+        return self._asleep
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that the buffer holds has been taken up and drawn."""
+        return not (self._grown or self._timer is not None or self._index.backlog)
+
     def show(self, buffer: LogBuffer) -> None:
         """Show another buffer, from its end; the filter stays."""
         self._unlisten()
@@ -212,12 +224,18 @@ class LogLines(ScrollView, can_focus=True):
 
     def _tick(self) -> None:
         self._timer = None
-        if not (self.screen.is_current and self.is_on_screen):
+        if not self._in_sight():
             self._asleep = True  # being drawn again wakes it
             return
         self._ticked = time.monotonic()
         if self._look():
             self._timer = self.set_timer(BUSY_TICK, self._tick)
+
+    def _in_sight(self) -> bool:
+        front = self.app.screen
+        # Textual counts the screen below as current even when the one above is opaque
+        behind = front.styles.background.a < 1 and self.screen.is_current
+        return (self.screen is front or behind) and self.is_on_screen
 
     def _look(self) -> bool:
         """Take up what is new and draw what changed; returns whether more is to be done."""
@@ -366,14 +384,14 @@ class LogLines(ScrollView, can_focus=True):
         top = self.scroll_offset.y
         if top >= self.max_scroll_y and self._following:
             return
+        self._leave()
+        self._anchor = self._rows.at(top) or self._anchor
         if top >= self.max_scroll_y and not self._paused and not self._held():
             self._synced = 0.0
             self._place()  # lines may have come that the scroll bar does not know of
             if self.scroll_offset.y >= self.max_scroll_y:
                 self.action_follow()
-            return
-        self._leave()
-        self._anchor = self._rows.at(top) or self._anchor
+                return
         self._tell()
 
     def _leave(self) -> None:
@@ -476,6 +494,7 @@ class LogLines(ScrollView, can_focus=True):
             wrap=self._wrap,
             left=self.scroll_offset.x,
             hint=self._hint,
+            sources=tuple(self._buffer.states()),
         )
         if status != self._status:
             self._status = status

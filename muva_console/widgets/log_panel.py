@@ -31,15 +31,14 @@ class LogStatusLine(Widget):
     LogStatusLine { height: 1; width: 1fr; }
     """
 
-    def __init__(self, buffer: LogBuffer, *, id: str | None = None) -> None:
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._buffer = buffer
         self._status = LogStatus()
         self._said: Content | None = None
 
-    def tell(self, buffer: LogBuffer, status: LogStatus) -> None:
+    def tell(self, status: LogStatus) -> None:
         """Show this from now on."""
-        self._buffer, self._status = buffer, status
+        self._status = status
         said = self._line(self.size.width)
         if self._said is None or said.markup != self._said.markup:
             self.refresh()
@@ -52,14 +51,14 @@ class LogStatusLine(Widget):
     def _line(self, width: int) -> Content:
         status = self._status
         return fit(
-            [Part(_place(status, self._buffer.states()), 9), *_notes(status)],
-            [*_sources(self._buffer.states()), *_counts(status)],
+            [Part(_place(status), 9), *_notes(status)],
+            [*_sources(status.sources), *_counts(status)],
             width,
             gap="  ",
         )
 
 
-def _place(status: LogStatus, states: list[LogState]) -> Content:
+def _place(status: LogStatus) -> Content:
     if status.paused:
         told = f"⏸ paused · {plural(status.pending, 'new line')} · p goes on"
         return Content.styled(told, STYLE[Level.WARN])
@@ -67,7 +66,7 @@ def _place(status: LogStatus, states: list[LogState]) -> Content:
         if not status.pending:
             return muted("reading · end follows again")
         return strong(f"▼ {plural(status.pending, 'new line')} · end follows again")
-    if states and not any(state.live for state in states):
+    if status.sources and not any(state.live for state in status.sources):
         return muted("◌ not live")
     return muted("● following")
 
@@ -75,7 +74,7 @@ def _place(status: LogStatus, states: list[LogState]) -> Content:
 def _notes(status: LogStatus) -> list[Part]:
     parts = []
     if status.problem:
-        parts.append(Part(Content.styled(f"▲ {status.problem}", STYLE[Level.WARN]), 8))
+        parts.append(Part(Content.styled(f"▲ {status.problem}", STYLE[Level.WARN]), 10))
     if status.hint:
         parts.append(Part(muted(status.hint), 7))
     if status.selected:
@@ -87,7 +86,7 @@ def _notes(status: LogStatus) -> list[Part]:
     return parts
 
 
-def _sources(states: list[LogState]) -> list[Part]:
+def _sources(states: tuple[LogState, ...]) -> list[Part]:
     parts = []
     for state in states:
         if not state.live:
@@ -133,7 +132,7 @@ class LogPanel(Vertical):
         super().__init__(id=id, classes=classes)
         self.view = LogView(buffer)
         """The view, for `show` and `set_filter`."""
-        self._line = LogStatusLine(self.view.buffer)
+        self._line = LogStatusLine()
         self._typing: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -152,7 +151,7 @@ class LogPanel(Vertical):
     @on(LogView.StatusChanged)
     def _told(self, event: LogView.StatusChanged) -> None:
         event.stop()
-        self._line.tell(self.view.buffer, event.status)
+        self._line.tell(event.status)
         if not event.status.filter and not event.status.problem and not self.query_one(Input).has_focus:
             self.remove_class("-filtering")
 
