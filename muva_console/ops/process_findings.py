@@ -25,8 +25,8 @@ class _Opinion:
 def judge(
     list: ProcessList, expected: Sequence[str], thresholds: Thresholds, now: datetime
 ) -> tuple[Finding, ...]:
-    """One finding for each expected process (each process there is, when none is expected), worst instance
-    first in its words; and one for each process that nobody expects and that is in trouble, as a warning.
+    """One finding for each expected process (each process there is, when none is expected), of all its
+    instances, in the words of the worst. What is not expected belongs to somebody else and is not judged.
 
     A reading older than `GOOD_FOR` makes every finding UNKNOWN. Thresholds: `restarts` unasked ones within
     `restart_window` are a crash loop, `memory` is a share of the process's own limit.
@@ -34,19 +34,12 @@ def judge(
     names = tuple(dict.fromkeys(expected)) or tuple(dict.fromkeys(p.name for p in list.processes))
     if not names:
         return (_finding(list, "", _Opinion(Level.WARN, f"PM2 on {list.host} runs nothing"), now),)
-    findings = []
-    for name in names:
-        instances = [process for process in list.processes if process.name == name]
-        findings.append(_finding(list, name, _of_name(list, name, instances, thresholds), now))
-    for name in dict.fromkeys(p.name for p in list.processes if p.name not in names):
-        instances = [process for process in list.processes if process.name == name]
-        opinion = _of_name(list, name, instances, thresholds)
-        # stopped may be on purpose where nobody expects it to run
-        if opinion.level is Level.FAIL and any(p.status != "stopped" for p in instances):
-            findings.append(
-                _finding(list, name, _Opinion(Level.WARN, opinion.summary, opinion.evidence), now)
-            )
-    return tuple(findings)
+    return tuple(
+        _finding(
+            list, name, _of_name(list, name, [p for p in list.processes if p.name == name], thresholds), now
+        )
+        for name in names
+    )
 
 
 def _finding(list: ProcessList, name: str, opinion: _Opinion, now: datetime) -> Finding:

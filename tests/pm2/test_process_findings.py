@@ -135,12 +135,8 @@ def test_instances_are_one_finding_by_the_worst() -> None:
     assert only(WEB, web(pm_id=1)).summary == "2 of 2 instances of web are up"
 
 
-def test_what_nobody_expects_is_told_when_it_is_in_trouble() -> None:
-    extra = web(name="worker", pm_id=1)
-    assert len(judged(WEB, extra)) == 1
-    assert len(judged(WEB, msgspec.structs.replace(extra, status="stopped", pid=None))) == 1
-    _, finding = judged(WEB, msgspec.structs.replace(extra, restarts_in_window=9))
-    assert (finding.level, finding.subject) == (Level.WARN, "worker on vps")
+def test_another_environments_process_on_the_same_host_is_not_judged() -> None:
+    assert [f.subject for f in judged(WEB, web(name="staging", status="errored", pid=None))] == ["web on vps"]
 
 
 def test_with_nothing_expected_everything_is_judged() -> None:

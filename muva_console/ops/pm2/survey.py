@@ -141,7 +141,7 @@ class Survey:
                 Fault.MISSING,
                 f"PM2 does not run: there is no {home}/pm2.pid",
                 where=host,
-                means="the daemon was never started, was ended by `pm2 kill`, or its home is another folder",
+                means="never started, ended by `pm2 kill`, in another folder, or not for this user to see",
                 next="check pm2_home of this host in muva.toml; `pm2 resurrect` starts the saved processes",
             )
         return Pm2Down(
@@ -161,19 +161,23 @@ class Survey:
         return ""
 
 
+_LOOK_NOTE = "# looks at PM2 from outside, changes nothing: daemon, clock, processes, pm2.log\n"
+_PM2_NOTE = "# pm2, only where its daemon lives already\n"
+
+
 def command(home: str, *, inode: int = 0, known: int = 0, twice: bool = False) -> str:
     """The command line that looks."""
-    return _sh(_SURVEY, home, str(inode), str(known), "twice" if twice else "once")
+    return _sh(_LOOK_NOTE + _SURVEY.strip(), home, str(inode), str(known), "twice" if twice else "once")
 
 
 def guarded(home: str, argv: list[str]) -> str:
     """The command line that runs `argv` with PM2_HOME set where the daemon lives, and else ends with 98."""
-    return _sh(_GUARDED, home, *argv)
+    return _sh(_PM2_NOTE + _GUARDED.strip(), home, *argv)
 
 
 def _sh(script: str, *arguments: str) -> str:
     """For any login shell: what follows is words in single quotes."""
-    return " ".join(["sh", "-c", shlex.quote(script.strip()), "muva", *map(shlex.quote, arguments)])
+    return " ".join(["sh", "-c", shlex.quote(script), "muva", *map(shlex.quote, arguments)])
 
 
 async def look(link: HostLink, home: str, *, inode: int = 0, known: int = 0, twice: bool = False) -> Survey:
