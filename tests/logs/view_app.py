@@ -50,10 +50,15 @@ class LogApp(App[None]):
         if self._then is not None:
             self._then(self)
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """What Textual's own style sheet wants of every theme and its ANSI palette lacks."""
+        return {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"}
+
     def get_line_filters(self) -> Sequence[LineFilter]:
         """As the console has them."""
-        own: list[LineFilter] = {MONO: [Colourless()], SIXTEEN: [Sixteen()]}.get(self.theme, [])
-        return [*own, Ascii()] if self._ascii else own
+        own: dict[str, LineFilter] = {MONO: Colourless(), SIXTEEN: Sixteen()}
+        filters = [own[self.theme]] if self.theme in own else []
+        return [*filters, Ascii()] if self._ascii else filters
 
     @property
     def view(self) -> LogView:
