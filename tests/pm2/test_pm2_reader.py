@@ -327,7 +327,7 @@ async def test_a_shell_that_says_something_else(shared: Pm2) -> None:
 
 
 async def test_a_crash_loop_that_pm2_calls_online(shared: Pm2) -> None:
-    wait(lambda: (shared.home / "pm2.log").read_text().count("App [loop:1] starting") > 3)
+    wait(lambda: (shared.home / "pm2.log").read_text().count("App [loop:1] exited with code [1]") > 3)
     once = shared.reader()  # has watched nothing: one look must do
     loop = next(p for p in (await once.read()).processes if p.name == "loop")
     assert loop.unstable_restarts == 0  # PM2's own word for it
