@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
@@ -109,7 +110,7 @@ def _journal(needs: Needs, notes: Notes) -> None:
     other = "name another folder: directory in [journal] of muva.toml"
     if not directory.exists():
         above = next((parent for parent in directory.parents if parent.exists()), Path("/"))
-        if os.access(above, os.W_OK | os.X_OK):
+        if _can_make_in(above):
             notes.note(
                 "journal",
                 Level.OK,
@@ -155,6 +156,15 @@ def _journal(needs: Needs, notes: Notes) -> None:
         command=command,
         next=other if warnings else "",
     )
+
+
+def _can_make_in(folder: Path) -> bool:
+    """Whether a folder can be made there: tried, since root may everything and /proc takes nothing."""
+    try:
+        Path(tempfile.mkdtemp(prefix=".doctor-", dir=folder)).rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def _try_write_ahead(directory: Path) -> None:
