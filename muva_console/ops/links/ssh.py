@@ -29,7 +29,7 @@ from muva_console.ops.text import sanitise_line
 if TYPE_CHECKING:
     import asyncssh
 
-    from muva_console.ops.links.ssh_channel import ByteChannel, CommandSession
+    from muva_console.ops.links.ssh_channel import ByteChannel, CommandSession, Terminal
 
 MAX_INPUT = 8 * 1024 * 1024
 """Bytes of standard input that a command may be given: a shell on the host holds it in memory."""
@@ -95,6 +95,10 @@ class SshLink:
         """
         self._way.users.add(self)
         return await self._way.get()
+
+    def lost_error(self, error: BaseException | None = None) -> LinkError:
+        """The LinkError for a connection that ended by `error`."""
+        return self._way.lost_error(error)
 
     async def close(self) -> None:
         """Close the connection, unless other hosts are reached through it; the link may be used again."""
@@ -244,6 +248,37 @@ class SshLink:
         finally:
             self._record(command, began, outcome)
 
+    @asynccontextmanager
+    async def terminal(
+        self, command: str | None, kind: str, columns: int, rows: int
+    ) -> AsyncIterator[Terminal]:
+        """A terminal on the host, of type `kind` (as in $TERM), in which `command` or a login shell runs.
+
+        Leaving the block hangs up. Raises LinkError when it cannot be had.
+        """
+        began = time.monotonic()
+        outcome = "ended here"
+        try:
+            await self.connect()
+            from muva_console.ops.links.ssh_channel import Terminal
+
+            deadline = began + self._host.connect_timeout + self._host.command_timeout
+            session = await self._way.session(
+                Terminal, command, deadline, stream=True, terminal=(kind, (columns, rows))
+            )
+            try:
+                yield session
+            finally:
+                if session.exit_status is not None:
+                    outcome = f"exit {session.exit_status}"
+                session.hang_up()
+                session.abandon(_PATIENCE)
+        except LinkError as error:
+            outcome = error.fault.value
+            raise
+        finally:
+            self._record(f"ssh -t {self._name} {command or ''}".rstrip(), began, outcome)
+
     async def home(self) -> str:
         """The login user's home directory on the host; asked once a connection."""
         if self._home[0] != self._way.number or not self._home[0]:
@@ -300,7 +335,12 @@ class SshLink:
 
     async def _why_no_socket(self, path: str, refusal: LinkError) -> LinkError:
         quoted = ssh_wrap.quote(path)
-        answer = await self.run(f"test -S {quoted} || exit 3; test -w {quoted} || exit 4", limit=4096)
+        listed = ssh_wrap.quote(f" {path}")
+        answer = await self.run(
+            f"test -S {quoted} || exit 3; test -w {quoted} || exit 4; "
+            f"grep -F {listed} /proc/net/unix | grep -q ' 00010000 '",  # __SO_ACCEPTCON: it listens
+            limit=4096,
+        )
         if answer.exit_status == 3:
             return LinkError(
                 Fault.MISSING,
@@ -310,6 +350,8 @@ class SshLink:
             )
         if answer.exit_status == 4:
             refusal.means = f"The socket belongs to another user than {self._host.user or 'ours'}."
+        elif answer.exit_status == 0:
+            refusal.means = "The socket is alive, so the SSH server forbids: AllowStreamLocalForwarding."
         else:
             refusal.means = "The socket is there but nobody listens: its service died without cleaning up."
         return refusal

@@ -205,6 +205,21 @@ class Streamer(CommandSession):
         self._news.set()
 
 
+class Terminal(Streamer):
+    """A command, or a login shell, that has a terminal on the host."""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Tell the host that the window has another size."""
+        if self._channel is not None and not self.closed.is_set() and not self._channel.is_closing():
+            self._channel.change_terminal_size(columns, rows)
+
+    def hang_up(self) -> None:
+        """Close the terminal: what runs in it gets SIGHUP."""
+        if self._channel is not None and not self.closed.is_set():
+            self._channel.close()
+        self._end()  # a host that is gone does not answer to the close
+
+
 class ByteChannel(asyncssh.SSHTCPSession[bytes]):
     """A channel to a socket behind the host, as a real asyncio.StreamReader and a writer."""
 
@@ -291,7 +306,8 @@ class _Pausable(asyncio.ReadTransport):
         self._channel.pause_reading()
 
     def resume_reading(self) -> None:
-        self._channel.resume_reading()
+        # asyncssh delivers what waits within the call; StreamReader calls before it listens.
+        self._channel.get_loop().call_soon(self._channel.resume_reading)
 
     def is_closing(self) -> bool:
         return self._channel.is_closing()

@@ -332,10 +332,19 @@ class MendedConnection:
 
         asyncio.get_running_loop().call_later(4 * SUSPICION, believe)
 
-    async def session(self, make: Callable[[], S], line: str, deadline: float, *, stream: bool) -> S:
-        """A session that runs `line`. The caller gives it back with `release`.
+    async def session(
+        self,
+        make: Callable[[], S],
+        line: str | None,
+        deadline: float,
+        *,
+        stream: bool,
+        terminal: tuple[str, tuple[int, int]] | None = None,
+    ) -> S:
+        """A session that runs `line`, or a login shell. The caller ends it with its `abandon`.
 
-        Waits until `deadline` (monotonic) for the server to have a session free. Raises LinkError.
+        `terminal` asks for one: its type, columns and rows. Waits until `deadline` (monotonic) for the
+        server to have a session free. Raises LinkError.
         """
         import asyncssh
 
@@ -349,7 +358,7 @@ class MendedConnection:
             session.slot = partial(slots.release, stream=stream)
             try:
                 await self.open(
-                    connection, _start(connection, session, line), lambda channel: channel.close()
+                    connection, _start(connection, session, line, terminal), lambda channel: channel.close()
                 )
             except asyncssh.ChannelOpenError as error:
                 if connection.is_closed():
@@ -398,10 +407,20 @@ class MendedConnection:
 
 
 async def _start(
-    connection: asyncssh.SSHClientConnection, session: CommandSession, line: str
+    connection: asyncssh.SSHClientConnection,
+    session: CommandSession,
+    line: str | None,
+    terminal: tuple[str, tuple[int, int]] | None,
 ) -> asyncssh.SSHClientChannel[bytes]:
+    kind, size = terminal if terminal is not None else (None, None)
     channel, _ = await connection.create_session(
-        lambda: session, line, encoding=None, request_pty=False, window=WINDOW
+        lambda: session,
+        line,
+        encoding=None,
+        request_pty="force" if terminal is not None else False,
+        term_type=kind,
+        term_size=size,
+        window=WINDOW,
     )
     return channel
 
