@@ -160,7 +160,8 @@ class ModeBar(Widget):
             here = mode.name == self._current
             text = Content.assemble(
                 (f" {mode.key} ", "$t-muted" if not here else "$t-strong"),
-                (f"{mode.title} ", "$t-strong underline" if here else ""),
+                (mode.title, "$t-strong underline" if here else ""),
+                " ",
             )
             parts.append(Part(text, 90 if here else 50))
         if self._crumbs:

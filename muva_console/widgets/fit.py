@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from textual.content import Content
+
+WIDTHS: list[tuple[int, str]] = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
+"""Columns from which a class applies; at 80 panels stack, at 160 detail opens beside the list."""
+HEIGHTS: list[tuple[int, str]] = [(0, "-short"), (32, "-tall"), (50, "-high")]
+"""Rows from which a class applies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +57,28 @@ def crop(text: Content, width: int) -> Content:
     if width <= 0:
         return Content("")
     return text.truncate(width, ellipsis=True, pad=True)
+
+
+_LABEL = re.compile(r"(?:\S{1,12}\s{2,}|.{0,2}\S{1,12}\s{2,})")
+"""The label at the beginning of a line, with the space behind it."""
+
+
+def wrapped(lines: Iterable[Content], width: int) -> list[Content]:
+    """Lines of at most `width` cells; what goes on begins where its line's text began."""
+    out: list[Content] = []
+    for line in lines:
+        if line.cell_length <= width or width <= 4:
+            out.append(line)
+            continue
+        label = _LABEL.match(line.plain)
+        indent = min(label.end() if label else len(line.plain) - len(line.plain.lstrip()), width // 2)
+        first, *rest = line.wrap(width)
+        out.append(first.rstrip())
+        if not rest:
+            continue
+        remainder = line[len(first.plain.rstrip()) :]
+        text = remainder.plain.lstrip()
+        remainder = remainder[len(remainder.plain) - len(text) :]
+        pad = " " * indent
+        out.extend(Content(pad) + piece.rstrip() for piece in remainder.wrap(max(4, width - indent)))
+    return out

@@ -118,7 +118,7 @@ class Panel(ScrollView, can_focus=True):
         room = self.outer_size.width - 6
         if room <= 0 or self.styles.border_top[0] == "":
             return
-        title = self._title.stylize_before("$t-strong" if self.has_focus else "bold")
+        title = self._title.stylize_before("$t-strong" if self.has_focus else "$foreground bold")
         if self._aside and title.cell_length + self._aside.cell_length + 3 <= room:
             rule = room - title.cell_length - self._aside.cell_length - 2
             colour = "$line-focus" if self.has_focus else "$line"

@@ -65,9 +65,9 @@ def gauge(
         return Content.styled(unknown[:width], "$t-unknown")
     filled = max(0, min(width, round(fraction * width)))
     style = "$t-warn" if limit is not None and fraction > limit else "$t-muted"
-    bar = Content.styled("█" * filled, style) + Content.styled("░" * (width - filled), "$t-faint")
+    bar = Content.styled("━" * filled, style) + Content.styled("─" * (width - filled), "$t-faint")
     if limit is not None and 0 < limit < 1:
         at = min(width - 1, int(limit * width))
         if at >= filled:
-            bar = bar[:at] + Content.styled("│", "$t-muted") + bar[at + 1 :]
+            bar = bar[:at] + Content.styled("┼", "$t-muted") + bar[at + 1 :]
     return bar

@@ -58,7 +58,7 @@ class Table(Panel):
         Binding("pagedown", "page(1)", "Page down", show=False, id="table.page_down"),
         Binding("home,g", "end(-1)", "First", show=False, id="table.first"),
         Binding("end,G", "end(1)", "Last", show=False, id="table.last"),
-        Binding("enter", "open", "Open", id="table.open", tooltip="Open what is chosen"),
+        Binding("enter", "open", "open", key_display="enter", id="table.open", tooltip="Open what is chosen"),
     ]
 
     class Chosen(Message):
@@ -227,12 +227,10 @@ class Table(Panel):
 
     def on_focus(self, event: Focus) -> None:
         """Show the cursor."""
-        super().on_focus(event)
         self.refresh()
 
     def on_blur(self, event: Blur) -> None:
         """Show the cursor as resting."""
-        super().on_blur(event)
         self.refresh()
 
     # moving

@@ -1,0 +1,246 @@
+"""An act from its plan to its verified end: the commands first, then the question, then what happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Button, Input
+
+from muva_console.ops.errors import OpsError
+from muva_console.ops.operations import Event, EventKind, Operation, Plan, Tier
+from muva_console.ops.performer import Confirmation
+from muva_console.screens.frame import CopyItem
+from muva_console.widgets.dialog import DEAF_FOR, Dialog, Words
+from muva_console.widgets.format import clock, duration
+from muva_console.widgets.level import muted, strong
+
+if TYPE_CHECKING:
+    from muva_console.app import MuvaApp
+
+_EVENT: dict[EventKind, tuple[str, str]] = {
+    EventKind.STEP: ("▸", "$t-strong"),
+    EventKind.OUTPUT: (" ", "$t-muted"),
+    EventKind.WARNING: ("▲", "$t-warn"),
+    EventKind.VERIFIED: ("●", "$t-ok"),
+    EventKind.FAILED: ("✖", "$t-fail"),
+    EventKind.DONE: ("●", "$t-ok"),
+}
+
+
+async def act(app: MuvaApp, operation: Operation) -> None:
+    """Plan, ask and perform. Runs in a worker; whatever fails is told."""
+    performer = app.workspace.performer
+    plan = await app.ask_ops(lambda: performer.prepare(operation))
+    confirmation = Confirmation(confirmed=plan.tier is Tier.NONE)
+    if plan.tier is not Tier.NONE or app.workspace.read_only:
+        answer = await app.push_screen_wait(PlanDialog(plan, read_only=app.workspace.read_only))
+        if answer is None:
+            return
+        confirmation = answer
+    await app.push_screen(Performing(operation, plan, confirmation))
+
+
+def plan_lines(plan: Plan) -> list[Content]:
+    """A plan as it is shown: what will be run where and why, what may go wrong, how it is undone."""
+    lines = [Content.assemble(muted("on       "), plan.target)]
+    for number, command in enumerate(plan.commands):
+        head = "runs     " if number == 0 else "         "
+        why = muted(f"   {command.why}") if command.why else ""
+        lines.append(Content.assemble(muted(head), muted(f"{command.where}: "), strong(command.line), why))
+    if not plan.commands:
+        lines.append(Content.assemble(muted("runs     "), muted("nothing on a host")))
+    for number, risk in enumerate(plan.risks):
+        lines.append(
+            Content.assemble(muted("risk     " if number == 0 else "         "), ("▲ ", "$t-warn"), risk)
+        )
+    undo = plan.undo or "cannot be undone"
+    lines.append(Content.assemble(muted("undo     "), undo))
+    return lines
+
+
+class PlanDialog(Dialog[Confirmation]):
+    """Shows a plan and asks. The answer is None for no."""
+
+    DEAF = DEAF_FOR
+    HELP = (
+        "What would be done, and whether to do it. Nothing has happened yet. The focus is on Cancel; an act "
+        "on production asks for the environment's name."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy", "copy", id="plan.copy", tooltip="Copy the commands"),
+        Binding("right,left", "app.focus_next", "choose", show=False, id="plan.choose"),
+    ]
+    DEFAULT_CSS = """
+    PlanDialog #answers { height: 1; margin: 1 0 0 0; align-horizontal: right; }
+    PlanDialog Button {
+        border: none; height: 1; min-width: 12; margin: 0 0 0 2; background: $panel; color: $foreground;
+        text-style: none;
+    }
+    PlanDialog Button:focus { background: $foreground; color: $background; text-style: bold; border: none; }
+    .-ansi-theme PlanDialog Button { background: ansi_default; color: ansi_default; }
+    .-ansi-theme PlanDialog Button:focus { text-style: bold reverse; background: ansi_default; }
+    PlanDialog Button:disabled { opacity: 1; text-style: dim; }
+    PlanDialog Input { border: none; height: 1; padding: 0; width: 1fr; background: $panel; margin: 0 1; }
+    PlanDialog Input:focus { border: none; }
+    PlanDialog #typing { height: 1; margin: 1 0 0 0; }
+    PlanDialog #typing Words { width: auto; min-width: 34; }
+    """
+
+    def __init__(self, plan: Plan, *, read_only: bool) -> None:
+        super().__init__()
+        self._plan = plan
+        self._read_only = read_only
+        self._typed_name = plan.tier is Tier.TYPE_NAME
+
+    def heading(self) -> str:
+        """The act."""
+        return self._plan.title
+
+    def content(self) -> Iterable[Widget]:
+        """The environment's band, the plan, the question."""
+        plan = self._plan
+        kind = "production" if plan.production else "other"
+        band = Content.assemble((f" {plan.environment.upper()} ", f"$t-band-{kind}"))
+        yield Words([band, Content(""), *plan_lines(plan)], id="plan")
+        if self._read_only:
+            yield Words(
+                [Content(""), Content.styled("read-only: this console looks, it does not act", "$t-warn")]
+            )
+        elif self._typed_name:
+            label = Content.assemble("Type ", strong(plan.environment), " to do it:")
+            yield Horizontal(Words([label]), Input(id="name", select_on_focus=False), id="typing")
+        buttons = [Button("Cancel", id="cancel")]
+        if not self._read_only:
+            buttons.append(Button(plan.title.split(" ")[0].capitalize(), id="do", disabled=self._typed_name))
+        yield Horizontal(*buttons, id="answers")
+
+    def on_mount(self) -> None:
+        """No answer is the answer at hand."""
+        self.query_one("#name" if self._typed_name and not self._read_only else "#cancel").focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """The way is open once the name is there."""
+        self.query_one("#do", Button).disabled = event.value.strip() != self._plan.environment
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter confirms nothing: it leads to the button once the name is right."""
+        button = self.query_one("#do", Button)
+        if not button.disabled:
+            button.focus()
+            self._opened = time.monotonic()  # a key held down goes no further
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Yes or no."""
+        if event.button.id != "do":
+            self.dismiss(None)
+            return
+        typed = self.query_one("#name", Input).value if self._typed_name else ""
+        self.dismiss(Confirmation(confirmed=True, typed=typed))
+
+    def action_copy(self) -> None:
+        """Copy the commands."""
+        from muva_console.screens.copying import copy_text
+
+        text = "\n".join(command.line for command in self._plan.commands)
+        self.app.run_worker(copy_text(self.app, CopyItem("the commands", text)))
+
+
+class Performing(Dialog[None]):
+    """What happens while an act is performed. Closing this view does not stop the act."""
+
+    HELP = "What happens. Closing this leaves the act alone: it goes on to its end and is recorded."
+    DEFAULT_CSS = """
+    Performing #events { height: auto; min-height: 6; max-height: 70vh; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "close", "close", show=False, id="performing.close"),
+    ]
+
+    def __init__(self, operation: Operation, plan: Plan, confirmation: Confirmation) -> None:
+        super().__init__()
+        self._operation, self._plan, self._confirmation = operation, plan, confirmation
+        self._events: list[Event] = []
+        self._began = time.monotonic()
+        self._ended: float | None = None
+        self._refused: OpsError | None = None
+
+    def heading(self) -> str:
+        """The act."""
+        return self._plan.title
+
+    def content(self) -> Iterable[Widget]:
+        """The events, and where it stands."""
+        yield Words(id="events", focusable=True)
+        yield Words(id="outcome")
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self._show()
+        self.set_interval(1.0, self._show)
+        app = _console(self)
+        app.work_on(self._plan.title, self._perform(app), group="acts")
+
+    async def _perform(self, app: MuvaApp) -> None:
+        performer = app.workspace.performer
+        try:
+            async for event in app.engine.iterate(
+                lambda: performer.perform(self._operation, self._plan, self._confirmation)
+            ):
+                self._events.append(event)
+                self._show()
+        except OpsError as error:
+            self._refused = error
+        finally:
+            self._ended = time.monotonic()
+            app.acted()
+            self._show()
+            if not self.is_attached:
+                self._tell_outcome(app)
+
+    def _tell_outcome(self, app: MuvaApp) -> None:
+        last = self._events[-1] if self._events else None
+        good = last is not None and last.kind is EventKind.DONE
+        text = last.text if last is not None else str(self._refused or "ended without a word")
+        app.tell(text, title=self._plan.title, severity="information" if good else "error", timeout=12)
+
+    def _show(self) -> None:
+        if not self.is_attached:
+            return
+        lines = []
+        for event in self._events:
+            glyph, style = _EVENT[event.kind]
+            text = (
+                Content.styled(event.text, style) if event.kind is not EventKind.DONE else Content(event.text)
+            )
+            lines.append(Content.assemble(muted(f"{clock(event.at)} "), (f"{glyph} ", style), text))
+        events = self.query_one("#events", Words)
+        at_end = events.is_vertical_scroll_end
+        events.say(lines or [muted("◐ beginning …")])
+        if at_end:
+            events.scroll_end(animate=False)
+        self.query_one("#outcome", Words).say([Content(""), self._outcome()])
+
+    def _outcome(self) -> Content:
+        took = duration((self._ended or time.monotonic()) - self._began)
+        if self._refused is not None:
+            return Content.assemble(("✖ ", "$t-fail"), " — ".join(self._refused.lines()))
+        if self._ended is None:
+            return muted(f"◐ under way for {took}; closing this view does not stop it")
+        last = self._events[-1] if self._events else None
+        if last is not None and last.kind is EventKind.DONE:
+            return Content.assemble(("● done", "$t-ok"), muted(f" in {took}, verified and in the journal"))
+        return Content.assemble(("✖ failed", "$t-fail"), muted(f" after {took}; the journal has it"))
+
+
+def _console(widget: Widget) -> MuvaApp:
+    from muva_console.app import MuvaApp
+
+    app = widget.app
+    assert isinstance(app, MuvaApp)
+    return app

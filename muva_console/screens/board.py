@@ -1,0 +1,279 @@
+"""What the console knows now: the newest snapshot of every feed that a screen looks at.
+
+The board lives in the screens' loop. It watches the health of every environment as long as the console
+runs (its history has no holes only then), and what else a screen asks for while that screen is shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from muva_console.ops.feed import Feed, Freshness, Snapshot
+from muva_console.ops.readings import Finding, Level, utc_now, worst
+from muva_console.screens.changes import Change, Changes
+from muva_console.screens.memory import Memory
+from muva_console.widgets.level import SEVERITY
+
+if TYPE_CHECKING:
+    from muva_console.engine import Engine
+    from muva_console.ops.environment import EnvironmentOps
+    from muva_console.ops.health.report import HealthReport
+    from muva_console.ops.links.answers import DatabaseReading, RepositoryReading
+    from muva_console.ops.pm2.model import ProcessList
+    from muva_console.ops.resources import HostResources
+    from muva_console.ops.workspace import Workspace
+
+T = TypeVar("T")
+Kind = Literal["health", "processes", "resources", "database", "repository"]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a feed is about."""
+
+    kind: Kind
+    environment: str
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that needs the engineer, and since when the console has seen it."""
+
+    environment: str
+    finding: Finding
+    since: float
+    """time.monotonic() when it was first seen to be so."""
+    since_at: datetime
+
+    @property
+    def key(self) -> str:
+        """Tells this concern from the others."""
+        return f"{self.environment}\0{self.finding.check}\0{self.finding.subject}"
+
+
+Listener = Callable[[Topic], None]
+
+
+class Board:
+    """The newest snapshots, by topic. `changed` is called for each that arrives."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        engine: Engine,
+        changed: Listener,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.workspace = workspace
+        self._engine = engine
+        self._changed = changed
+        self.monotonic = monotonic
+        self.now = now
+        self._snapshots: dict[Topic, Snapshot[Any]] = {}
+        self._watching: dict[Topic, Callable[[], None]] = {}
+        self._wanted: dict[object, frozenset[Topic]] = {}
+        self._first_seen: dict[tuple[str, str, str], tuple[Level, float, datetime]] = {}
+        self.changes = Changes()
+        self._memories: dict[str, Memory] = {}
+
+    def inherit(self, before: Board) -> None:
+        """Go on with what another board remembers."""
+        self.changes = before.changes
+        self._memories = before._memories
+        self._first_seen = before._first_seen
+
+    # topics
+
+    def feed(self, topic: Topic) -> Feed[Any] | None:
+        """The feed of a topic, None where the environment has none."""
+        environment = self.workspace.environments.get(topic.environment)
+        if environment is None:
+            return None
+        match topic.kind:
+            case "health":
+                return environment.health
+            case "processes":
+                return environment.processes.get(topic.host)
+            case "resources":
+                return environment.resources.get(topic.host)
+            case "database":
+                return environment.database
+            case "repository":
+                return environment.repository
+
+    def topics(self, *kinds: Kind, environment: str | None = None) -> frozenset[Topic]:
+        """The topics of these kinds that have a feed, of one environment or of all."""
+        names = [environment] if environment is not None else list(self.workspace.environments)
+        found: set[Topic] = set()
+        for name in names:
+            of = self.workspace.environments.get(name)
+            if of is None:
+                continue
+            for kind in kinds:
+                hosts = of.hosts if kind in ("processes", "resources") else ("",)
+                for host in hosts:
+                    topic = Topic(kind, name, host)
+                    if self.feed(topic) is not None:
+                        found.add(topic)
+        return frozenset(found)
+
+    def want(self, who: object, topics: Iterable[Topic]) -> None:
+        """`who` looks at these topics and at no others from now on."""
+        wanted = frozenset(topics)
+        if wanted:
+            self._wanted[who] = wanted
+        else:
+            self._wanted.pop(who, None)
+        needed = frozenset().union(*self._wanted.values()) if self._wanted else frozenset()
+        for topic in [topic for topic in self._watching if topic not in needed]:
+            self._watching.pop(topic)()
+        for topic in needed - self._watching.keys():
+            feed = self.feed(topic)
+            if feed is not None:
+                self._watching[topic] = self._engine.watch(feed, self._viewer(topic))
+
+    def close(self) -> None:
+        """Look at nothing any more."""
+        self._wanted.clear()
+        for unwatch in self._watching.values():
+            unwatch()
+        self._watching.clear()
+
+    def refresh(self) -> None:
+        """Ask all that is looked at, now."""
+        feeds = [feed for topic in self._watching if (feed := self.feed(topic)) is not None]
+        self._each(feeds, lambda feed: feed.refresh())
+
+    def pause(self, paused: bool) -> None:
+        """Stop asking, or go on."""
+        feeds = self._all_feeds()
+        self._each(feeds, lambda feed: feed.pause(paused))
+
+    def set_interval(self, seconds: float) -> None:
+        """Ask every `seconds` from now on."""
+        feeds = self._all_feeds()
+        self._each(feeds, lambda feed: feed.set_interval(seconds))
+
+    def _each(self, feeds: list[Feed[Any]], act: Callable[[Feed[Any]], None]) -> None:
+        """Do it with every feed, in the loop where the feeds live."""
+
+        def there() -> None:
+            for feed in feeds:
+                act(feed)
+
+        self._engine.post(there)
+
+    def _all_feeds(self) -> list[Feed[Any]]:
+        kinds: tuple[Kind, ...] = ("health", "processes", "resources", "database", "repository")
+        return [feed for topic in self.topics(*kinds) if (feed := self.feed(topic)) is not None]
+
+    def _viewer(self, topic: Topic) -> Callable[[Snapshot[Any]], None]:
+        def arrived(snapshot: Snapshot[Any]) -> None:
+            before = self._snapshots.get(topic)
+            self._snapshots[topic] = snapshot
+            if snapshot.value is not None and (before is None or before.value is not snapshot.value):
+                self.changes.look(topic.kind, topic.environment, before, snapshot)
+                if topic.kind == "health" and snapshot.taken is not None:
+                    self.memory(topic.environment).take(snapshot.value, snapshot.taken)
+            self._changed(topic)
+
+        return arrived
+
+    # what is known
+
+    def _get(self, topic: Topic) -> Snapshot[Any]:
+        found = self._snapshots.get(topic)
+        return Snapshot() if found is None else found
+
+    def health(self, environment: str) -> Snapshot[HealthReport]:
+        """The environment's health."""
+        return cast("Snapshot[HealthReport]", self._get(Topic("health", environment)))
+
+    def processes(self, environment: str, host: str) -> Snapshot[ProcessList]:
+        """A host's processes."""
+        return cast("Snapshot[ProcessList]", self._get(Topic("processes", environment, host)))
+
+    def resources(self, environment: str, host: str) -> Snapshot[HostResources]:
+        """A host's resources."""
+        return cast("Snapshot[HostResources]", self._get(Topic("resources", environment, host)))
+
+    def database(self, environment: str) -> Snapshot[DatabaseReading]:
+        """The environment's database."""
+        return cast("Snapshot[DatabaseReading]", self._get(Topic("database", environment)))
+
+    def repository(self, environment: str) -> Snapshot[RepositoryReading]:
+        """The environment's branch."""
+        return cast("Snapshot[RepositoryReading]", self._get(Topic("repository", environment)))
+
+    def memory(self, environment: str) -> Memory:
+        """What is remembered of an environment's health."""
+        if environment not in self._memories:
+            self._memories[environment] = Memory(self.workspace.config)
+        return self._memories[environment]
+
+    def environment(self, name: str) -> EnvironmentOps:
+        """An environment of the workspace."""
+        return self.workspace.environments[name]
+
+    def concerns(self) -> list[Concern]:
+        """Every finding of every environment that is not ok, the worst first, then the oldest."""
+        now, wall = self.monotonic(), self.now()
+        found: list[Concern] = []
+        seen: dict[tuple[str, str, str], tuple[Level, float, datetime]] = {}
+        for name in self.workspace.environments:
+            for finding in self.findings(name):
+                if finding.level is Level.OK:
+                    continue
+                key = (name, finding.check, finding.subject)
+                known = self._first_seen.get(key)
+                first = (
+                    known if known is not None and known[0] is finding.level else (finding.level, now, wall)
+                )
+                seen[key] = first
+                found.append(Concern(name, finding, first[1], first[2]))
+        self._first_seen = seen
+        production = {name: of.config.production for name, of in self.workspace.environments.items()}
+        found.sort(key=lambda one: (SEVERITY[one.finding.level], not production[one.environment], one.since))
+        return found
+
+    def findings(self, environment: str) -> list[Finding]:
+        """The findings of an environment's health, and one for each reading that could not be had."""
+        snapshot = self.health(environment)
+        findings = list(snapshot.value.findings) if snapshot.value is not None else []
+        if snapshot.error is not None:
+            findings.append(_not_known("health", "Health", environment, snapshot, self.now()))
+        return findings
+
+    def level(self, environment: str) -> Level:
+        """How good the news is: unknown when nothing is known, or when what is known is not fresh."""
+        snapshot = self.health(environment)
+        if snapshot.value is None or snapshot.freshness(self.monotonic()) in (
+            Freshness.STALE,
+            Freshness.UNREACHABLE,
+        ):
+            return Level.UNKNOWN
+        return worst(finding.level for finding in snapshot.value.findings)
+
+    def latest_changes(self, count: int) -> list[Change]:
+        """What changed while the console looked, newest first."""
+        return self.changes.latest(count)
+
+
+def _not_known(check: str, title: str, subject: str, snapshot: Snapshot[Any], now: datetime) -> Finding:
+    error = snapshot.error
+    return Finding(
+        check=check,
+        title=title,
+        subject=subject,
+        level=Level.UNKNOWN,
+        summary=str(error) if error is not None else "not known",
+        evidence=tuple(error.lines()[1:]) if error is not None else (),
+        at=snapshot.at or now,
+    )

@@ -1,0 +1,173 @@
+"""Readings put into the words and numbers that several screens share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from muva_console.ops.feed import Freshness
+from muva_console.ops.readings import Finding, Level
+from muva_console.screens.memory import API, DB
+from muva_console.widgets.bars import BandState
+from muva_console.widgets.format import duration, milliseconds
+
+if TYPE_CHECKING:
+    from muva_console.ops.pm2.model import Process
+    from muva_console.screens.board import Board
+
+_WORDS = {Level.OK: "healthy", Level.WARN: "warning", Level.FAIL: "failing", Level.UNKNOWN: "unknown"}
+
+
+def kind_of(board: Board, environment: str) -> str:
+    """Which band an environment wears: production, staging or other."""
+    config = board.environment(environment).config
+    if config.production:
+        return "production"
+    return "staging" if config.url is not None else "other"
+
+
+def standing(board: Board, environment: str) -> tuple[Level, str, str]:
+    """How an environment stands: level, word, and since when (empty where that is not known)."""
+    snapshot = board.health(environment)
+    now = board.monotonic()
+    level = board.level(environment)
+    report = snapshot.value
+    if report is None:
+        if snapshot.error is not None:
+            return Level.UNKNOWN, "unreachable", ""
+        return Level.UNKNOWN, "asking" if snapshot.asking else "not asked", ""
+    freshness = snapshot.freshness(now)
+    if freshness is Freshness.STALE:
+        return Level.UNKNOWN, "stale", duration(snapshot.age(now))
+    if freshness is Freshness.UNREACHABLE:
+        return Level.UNKNOWN, "unreachable", ""
+    concerns = [
+        one for one in board.concerns() if one.environment == environment and one.finding.level is level
+    ]
+    lasted = now - min(one.since for one in concerns) if concerns else 0.0
+    since = duration(lasted) if lasted >= 1 else ""
+    return level, _word(level, report.findings), since
+
+
+def _word(level: Level, findings: tuple[Finding, ...]) -> str:
+    if level is Level.FAIL and any(
+        finding.level is Level.FAIL and finding.check == "api-health" for finding in findings
+    ):
+        return "down"
+    if level is Level.WARN and any(
+        finding.level is Level.WARN and finding.check.startswith("performance") for finding in findings
+    ):
+        return "slow"
+    return _WORDS[level]
+
+
+def band_state(board: Board, environment: str, engineer: str, notice: str) -> BandState:
+    """What the band says of the environment in hand."""
+    project = board.workspace.config.project.name
+    if environment not in board.workspace.environments:
+        return BandState(
+            project, "no environment", "other", Level.UNKNOWN, "nothing configured", "", notice=notice
+        )
+    level, word, since = standing(board, environment)
+    report = board.health(environment).value
+    concerns = board.concerns()
+    alert_level = concerns[0].finding.level if concerns else Level.OK
+    return BandState(
+        project=project,
+        environment=environment,
+        kind=kind_of(board, environment),
+        level=level,
+        word=word,
+        since=since,
+        commit=report.commit if report is not None else "",
+        version=report.version if report is not None else "",
+        links=board.environment(environment).links(),
+        alerts=len(concerns),
+        alert_level=alert_level,
+        engineer=engineer,
+        notice=notice,
+    )
+
+
+def process_level(process: Process, restart_limit: int) -> Level:
+    """How good the news of one process is.
+
+    PM2's word alone is not believed: a crash loop with more than a second of uptime stays "online".
+    """
+    if process.status in ("errored", "stopped", "stopping"):
+        return Level.FAIL
+    if process.restarts_in_window is not None and process.restarts_in_window >= restart_limit:
+        return Level.FAIL
+    if process.status != "online":
+        return Level.WARN
+    if process.restarts_in_window:
+        return Level.WARN
+    return Level.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A latency's history, ready to be drawn. Milliseconds; None where it is not known."""
+
+    values: tuple[float | None, ...]
+    """Oldest first, evenly spaced."""
+    last: float | None
+    level: Level
+    warn: float | None
+    fail: float | None
+    ceiling: float
+    """The top of the scale while the values are low, so that noise is not drawn as mountains."""
+    note: str
+    """What the values are held against: ``p95 95 ms``, ``< 100 ms``."""
+    span: float
+    """Seconds that the values cover."""
+
+
+PLACES = 120
+"""Points of a history. Ours: an hour at one every 30 seconds."""
+
+
+def series(board: Board, environment: str, which: str) -> Track | None:
+    """The history of ``api`` or ``db``; None where the environment has no such thing."""
+    of = board.environment(environment)
+    if which == "api" and of.config.url is None:
+        return None
+    if which == "db" and of.config.url is None and of.config.database is None:
+        return None
+    limits = of.config.thresholds
+    check = API if which == "api" else DB
+    history = board.memory(environment).history[check]
+    now = board.monotonic()
+    interval = max(1.0, board.health(environment).interval)
+    span = interval * PLACES
+    last = history.last
+    usual = limits.baseline if which == "api" else None
+    learnt = history.baseline(span, now) if which == "api" and usual is None else None
+    baseline = usual * 1000 if usual is not None else learnt
+    limit = (limits.response if which == "api" else limits.database) * 1000
+    warn = baseline * limits.degraded_factor if baseline is not None else limit
+    fail = limit if which == "db" or baseline is None else min(limit, baseline * limits.slow_factor)
+    warn = min(warn, fail)
+    p95 = history.percentile(0.95, span, now)
+    note = f"p95 {milliseconds(p95)}" if which == "api" and p95 is not None else f"< {milliseconds(limit)}"
+    return Track(
+        values=history.buckets(PLACES, span, now + interval / 2),
+        last=last.latency_ms if last is not None else None,
+        level=last.level if last is not None else Level.OK,
+        warn=warn,
+        fail=fail,
+        ceiling=warn,
+        note=note,
+        span=min(span, now - history.window(span, now)[0].mono) if history.window(span, now) else 0.0,
+    )
+
+
+def hysteresis(board: Board, environment: str, finding: Finding) -> str:
+    """How failures in a row are counted: ``failing, 2 of 3``."""
+    state = board.memory(environment).state(finding.check)
+    if state is None or state.observations == 0:
+        return ""
+    lasted = state.lasted(board.monotonic())
+    since = f" for {duration(lasted)}" if lasted is not None and lasted >= 1 else ""
+    rule = f"{state.failure_threshold} failures in a row: down; {state.recovery_threshold} successes: well"
+    return f"{state.told}{since}; {rule}"

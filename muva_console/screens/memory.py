@@ -1,0 +1,51 @@
+"""What the console remembers of an environment's health while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from muva_console.ops.health.history import History, Sample
+from muva_console.ops.health.state import ServiceState, StateTracker
+from muva_console.ops.readings import Level
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from muva_console.config.model import Config
+    from muva_console.ops.health.report import HealthReport
+
+API, DB = "api-health", "database"
+"""The checks whose times are kept."""
+
+
+class Memory:
+    """One environment's."""
+
+    def __init__(self, config: Config) -> None:
+        self._thresholds = (config.health.failure_threshold, config.health.recovery_threshold)
+        self.history: dict[str, History] = {API: History(), DB: History()}
+        self._states: dict[str, StateTracker] = {}
+
+    def take(self, report: HealthReport, mono: float) -> None:
+        """Remember a report that was taken at `mono` (time.monotonic())."""
+        for check, latency in ((API, report.api_ms), (DB, report.database_ms)):
+            found = report.of(check)
+            if not found:
+                continue
+            level = report.level_of(check)
+            self.remember(check, mono, report.at, level, latency)
+        for check in dict.fromkeys(finding.check for finding in report.findings):
+            tracker = self._states.setdefault(check, StateTracker(*self._thresholds))
+            tracker.observe(report.level_of(check), mono, report.at)
+
+    def remember(self, check: str, mono: float, at: datetime, level: Level, latency: float | None) -> None:
+        """Keep one sample; one that is older than the newest is none."""
+        history = self.history[check]
+        last = history.last
+        if last is None or mono > last.mono:
+            history.add(Sample(mono=mono, at=at, level=level, latency_ms=latency))
+
+    def state(self, check: str) -> ServiceState | None:
+        """What is believed of a check, None when it never ran."""
+        tracker = self._states.get(check)
+        return tracker.state if tracker is not None else None

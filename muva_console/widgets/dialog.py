@@ -1,0 +1,115 @@
+"""Questions and answers over a screen: in the middle, calm, and deaf at first.
+
+Keys typed ahead, or held down, were meant for what was there before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Generic, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widget import Widget
+
+from muva_console.widgets.bars import KeyBar
+from muva_console.widgets.fit import WIDTHS, wrapped
+from muva_console.widgets.panel import Panel
+
+T = TypeVar("T")
+
+DEAF_FOR = 0.4
+"""Seconds after opening in which a question takes no key but escape: a key held down, or typed ahead, was
+meant for something else (lazygit #4649: an auto-repeat confirmed a force-push)."""
+
+
+class Dialog(ModalScreen[T | None], Generic[T]):
+    """A framed box over the mode in sight."""
+
+    DEAF = 0.0
+    """Seconds in which keys are not taken."""
+
+    HORIZONTAL_BREAKPOINTS = WIDTHS
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "close", "back", id="dialog.close", tooltip="Close this, change nothing"),
+        Binding("ctrl+q", "app.quit", "leave", show=False, id="dialog.quit"),
+    ]
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: $background 60%; }
+    Dialog #box {
+        width: 90%; max-width: 110; height: auto; max-height: 92%;
+        background: $surface; border: round $line-focus; padding: 0 1;
+    }
+    .-ansi-theme Dialog #box { background: ansi_default; }
+    .-ascii Dialog #box { border: ascii $line-focus; }
+    Dialog #box Panel { background: $surface; }
+    .-ansi-theme Dialog #box Panel { background: ansi_default; }
+    Dialog #box KeyBar { background: $surface; margin: 1 0 0 0; dock: none; }
+    .-ansi-theme Dialog #box KeyBar { background: ansi_default; }
+    Dialog.-narrow #box { width: 100%; max-height: 100%; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened = time.monotonic()
+
+    @property
+    def deaf(self) -> bool:
+        """Whether the keys typed now were meant for something else."""
+        return time.monotonic() - self._opened < self.DEAF
+
+    def heading(self) -> str:
+        """What stands in the frame."""
+        return ""
+
+    def content(self) -> Iterable[Widget]:
+        """What stands in the box."""
+        return ()
+
+    def compose(self) -> ComposeResult:
+        """The box, with its keys at the bottom."""
+        box = Container(*self.content(), KeyBar(), id="box")
+        box.border_title = Content(f" {self.heading()} ")
+        yield box
+
+    def on_mount(self) -> None:
+        """The time in which no key counts begins when the dialog is in sight."""
+        self._opened = time.monotonic()
+
+    def action_close(self) -> None:
+        """Close without an answer."""
+        self.dismiss(None)
+
+
+class Words(Panel):
+    """Lines without a frame, as high as they are long."""
+
+    DEFAULT_CSS = """
+    Words, Words:focus { border: none; padding: 0; height: auto; max-height: 60vh; }
+    """
+
+    def __init__(
+        self, lines: Sequence[Content] = (), *, id: str | None = None, focusable: bool = False
+    ) -> None:
+        super().__init__(id=id)
+        self._given = list(lines)
+        self.can_focus = focusable
+
+    def say(self, lines: Sequence[Content]) -> None:
+        """Show other lines."""
+        self._given = list(lines)
+        if self.is_mounted:
+            self.redraw()
+            self.refresh(layout=True)
+
+    def build(self, width: int) -> Sequence[Content]:
+        """The lines, wrapped."""
+        return wrapped(self._given, width)
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:
+        """As many rows as the lines take when wrapped."""
+        return len(wrapped(self._given, width))
