@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ async def test_a_full_disk(small_disk: Path, open_journal: Open) -> None:
     assert at_begin.value.problem is JournalProblem.FULL
 
     # the act was begun while there was room: its end is kept, in the room that was reserved for it
-    ended = await journal.end_act(act_draft(act, outcome="done"))
+    ended = await journal.end_act(act_draft(act, outcome="done", last_output=["a line of output " * 20] * 30))
     assert ended.entry is None
     assert not ended.shortened
     assert isinstance(ended.error, JournalError)
@@ -91,6 +92,7 @@ async def test_a_full_disk(small_disk: Path, open_journal: Open) -> None:
     assert (late.act, late.ref, late.outcome, late.engineer) == (act, begun.entry.id, "done", "dana")
     assert "recorded late" in late.text
     assert late.data["spooled"] is True
+    assert len(late.data["last_output"]) == 30
     assert any("recorded late" in text for text in told)
     assert await journal.open_acts() == []
     assert list((small_disk / "journal" / "journal.spool").iterdir()) == []
@@ -150,14 +152,16 @@ async def test_a_time_out_is_told_and_nothing_is_written_behind_ones_back(
     with pytest.raises(JournalError) as caught:
         await journal.begin_act(act_draft(act), target="x")
     assert caught.value.problem is JournalProblem.TIMEOUT
+    with pytest.raises(JournalError):
+        await journal.note("given up, so never written")
     holder.execute("ROLLBACK")
     holder.close()
     patient = open_journal()
     await patient.note("after")
     await journal.close()  # waits for what was posted
     assert await patient.open_acts() == []
-    acts = [entry.outcome for entry in await patient.read(Filter(act=act))]
-    assert acts in ([], ["", Outcome.NOT_BEGUN])
+    assert await patient.read(Filter(act=act)) == []
+    assert [entry.text for entry in await patient.read()] == ["before", "after"]
 
 
 async def test_cancelling_a_begin_leaves_no_open_act(open_journal: Open) -> None:
@@ -251,6 +255,52 @@ async def test_a_folder_removed_while_open(folder: Path, open_journal: Open) -> 
     assert [found.text for found in await journal.read()] == ["two"]
     other = open_journal()
     assert [found.text for found in await other.read()] == ["two"]
+
+
+async def test_a_file_replaced_in_the_very_middle_of_a_write(
+    folder: Path, open_journal: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the file and the commit: the entry is written again, where others find it."""
+    from muva_console.ops.journal.writer import Writer
+
+    journal = open_journal()
+    await journal.note("one")
+    real = Writer._insert
+    removals = [True]
+
+    def removing(self: Writer, *rest: Any, **named: Any) -> Any:
+        row = real(self, *rest, **named)
+        if removals.pop():
+            shutil.rmtree(folder)
+        removals.append(False)
+        return row
+
+    monkeypatch.setattr(Writer, "_insert", removing)
+    entry = await journal.note("two")
+    assert [found.text for found in await open_journal().read()] == ["two"]
+    assert entry.id == 1
+
+    def always(self: Writer, *rest: Any, **named: Any) -> Any:
+        row = real(self, *rest, **named)
+        shutil.rmtree(folder)
+        return row
+
+    monkeypatch.setattr(Writer, "_insert", always)
+    with pytest.raises(JournalError, match="again and again"):
+        await journal.note("three")
+
+
+async def test_a_late_begin_is_closed_as_not_begun(folder: Path, open_journal: Open) -> None:
+    """The disk had already taken the begin when the wait for it was given up."""
+    journal = open_journal()
+    act = new_act()
+    begun = await journal.begin_act(act_draft(act), target="x")
+    journal._withdraw(journal._author(None), act_draft(act))
+    await journal.note("after what was posted")
+    assert await journal.open_acts() == []
+    (_, ended) = await journal.read(Filter(act=act))
+    assert (ended.outcome, ended.ref) == (Outcome.NOT_BEGUN, begun.entry.id)
+    assert list((folder / "journal.spool").iterdir()) == []
 
 
 async def test_anchors_removed_while_open(folder: Path, open_journal: Open) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import signal
@@ -10,6 +11,9 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from muva_console.ops.journal import Filter, Journal
 from muva_console.ops.readings import Level
@@ -124,4 +128,27 @@ def test_the_umask_is_left_alone(folder: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o2770
+    assert stat.S_IMODE(shared.database.stat().st_mode) == 0o660
+
+
+def test_a_file_is_made_the_other_way_where_there_are_no_nameless_ones(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O_TMPFILE is refused (as on NFS): the same file, by way of a name of its own."""
+    real: Any = os.open
+
+    def refusing(path: Any, flags: int, *rest: Any, **named: Any) -> Any:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "no nameless files")
+        return real(path, flags, *rest, **named)
+
+    from muva_console.ops.journal.folder import Folder
+
+    shared = Folder(folder, shared=True)
+    shared.make()
+    monkeypatch.setattr(os, "open", refusing)
+    for _ in range(2):
+        shared.make_file(shared.database)
+    monkeypatch.undo()
+    assert [path.name for path in folder.iterdir()] == ["journal.db"]
     assert stat.S_IMODE(shared.database.stat().st_mode) == 0o660

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from muva_console.ops.act import Act
 from muva_console.ops.errors import Fault, LinkError, OpsError, Refused
 from muva_console.ops.journal import Filter, Kind
 from muva_console.ops.operations import Event, EventKind, PlannedCommand, Tier
@@ -302,6 +303,42 @@ async def test_cancelling_at_any_moment_leaves_no_open_act(performer: Performer)
         assert performer.acting == ()
     await performer.journal.note("after all that was posted")
     assert await performer.journal.open_acts() == []
+
+
+async def test_abandoning_before_the_first_step_is_recorded(performer: Performer) -> None:
+    operation = Scripted()
+    under_way = Act(operation, await operation.plan(), performer.journal, performer.engineer, str)
+    await under_way.begin()
+    over: list[bool] = []
+    under_way.start(lambda: over.append(True))
+    task = under_way.abandon()  # in the same turn of the loop: the task has not run yet
+    assert task is not None
+    await task
+    assert over == [True]
+    assert operation.began == 0
+    assert await kinds(performer) == ["act-begun", "act-ended abandoned"]
+
+
+async def test_cancelling_while_the_end_is_written_does_not_lose_it(make: Make, tmp_path: Path) -> None:
+    performer = make(busy_timeout=5.0)
+    holders: list[sqlite3.Connection] = []
+
+    async def script(_: Scripted) -> AsyncGenerator[Event, None]:
+        holder = sqlite3.connect(tmp_path / "journal" / "journal.db", isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        holders.append(holder)
+        yield DONE
+
+    operation = Scripted(script)
+    task = asyncio.create_task(act(performer, operation))
+    await until(lambda: operation.finished == 1)
+    for _ in range(5):
+        await asyncio.sleep(0.002)
+        task.cancel()
+    assert not task.done()
+    holders[0].close()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await kinds(performer) == ["act-begun", "act-ended done"]
 
 
 async def test_leaving_the_events_abandons_the_act(performer: Performer) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from muva_console.ops.journal.anchors import Anchors
@@ -39,8 +39,10 @@ def hash_of(values: dict[str, Any]) -> str:
 class _Walk:
     """State of one walk along the chain."""
 
-    def __init__(self, anchors: Anchors | None) -> None:
+    def __init__(self, anchors: Anchors | None, expected: tuple[int, str] | None = None) -> None:
         self.anchored = anchors.hashes if anchors else {}
+        self.expected = expected
+        self.expected_found = False
         self.entries = 0
         self.head = 0
         self.head_hash = GENESIS
@@ -79,6 +81,8 @@ class _Walk:
                 "or cut and gone on with",
             )
         self.entries, self.head, self.head_hash = self.entries + 1, seq, told
+        if self.expected is not None and self.expected[0] == seq:
+            self.expected_found = told.startswith(self.expected[1])
         return None
 
 
@@ -95,9 +99,8 @@ def verify(
     and TimeoutError when `stop` says so.
     """
     began = time.monotonic()
-    walk = _Walk(anchors)
+    walk = _Walk(anchors, expected)
     flaw: Flaw | None = None
-    expected_hash = ""
     guards = _guards(connection)
     try:
         rows = connection.execute(f"SELECT {', '.join(COLUMNS)}, hash FROM entry ORDER BY id")  # noqa: S608
@@ -105,8 +108,6 @@ def verify(
             flaw = walk.step(row)
             if flaw is not None:
                 break
-            if expected and walk.head == expected[0]:
-                expected_hash = walk.head_hash
             if walk.entries % 1000 == 0 and stop():
                 raise TimeoutError
         rows.close()
@@ -119,8 +120,21 @@ def verify(
             text=f"the file is damaged from entry {walk.head + 1} on ({error})",
         )
     if flaw is None:
-        flaw = _tail(walk, anchors, expected, expected_hash)
+        flaw = _tail(walk, anchors)
     return conclude(walk, anchors, flaw, guards, began)
+
+
+def verify_rows(rows: Iterable[tuple[Any, ...]], *, expected: tuple[int, str] | None = None) -> Verification:
+    """Walk entries that come from elsewhere (an export of everything), as rows of COLUMNS and the hash.
+
+    The verdict is at best UNKNOWN, because nothing tells whether the end was cut, unless the head was
+    noted elsewhere and is `expected`.
+    """
+    began = time.monotonic()
+    walk = _Walk(None, expected)
+    flaw = next((flaw for row in rows if (flaw := walk.step(row)) is not None), None)
+    noted = Anchors({walk.head: walk.head_hash}) if expected and expected[0] == walk.head else None
+    return conclude(walk, noted, flaw or _tail(walk, None), True, began)
 
 
 def _guards(connection: sqlite3.Connection) -> bool:
@@ -129,9 +143,7 @@ def _guards(connection: sqlite3.Connection) -> bool:
     return found >= GUARDS
 
 
-def _tail(
-    walk: _Walk, anchors: Anchors | None, expected: tuple[int, str] | None, expected_hash: str
-) -> Flaw | None:
+def _tail(walk: _Walk, anchors: Anchors | None) -> Flaw | None:
     """What the chain alone cannot show: entries cut off at its end."""
     last = anchors.last if anchors else 0
     if last > walk.head:
@@ -148,8 +160,8 @@ def _tail(
             text=f"entry {seq} was anchored with two different hashes: the journal was cut and gone on with, "
             "or the anchor file was written to",
         )
-    if expected and not (expected_hash and expected_hash.startswith(expected[1])):
-        seq = expected[0]
+    if walk.expected is not None and not walk.expected_found:
+        seq = walk.expected[0]
         gone = f"the journal ends with entry {walk.head}" if seq > walk.head else "it has another hash now"
         return Flaw(
             id=min(seq, walk.head + 1), problem="rewritten", text=f"entry {seq} is not the one noted: {gone}"
@@ -163,15 +175,16 @@ def conclude(
     """The verdict over a walk."""
     entries, head = walk.entries, walk.head
     last = anchors.last if anchors else 0
-    evidence = [f"{entries:,} entries hold" if flaw else f"{entries:,} entries, each as it was written"]
+    count = f"{entries:,} {'entry' if entries == 1 else 'entries'}"
+    evidence = [f"{count} before it as written" if flaw else f"{count}, each as it was written"]
     if head:
         evidence.append(f"head {head}:{walk.head_hash}")
     if anchors is None:
         evidence.append("there is no anchor file")
     else:
-        evidence.append(f"{len(anchors.hashes):,} anchors, the last for entry {last}")
+        evidence.append(f"anchored {len(anchors.hashes):,} times, the last time at entry {last}")
         if anchors.malformed:
-            evidence.append(f"{anchors.malformed} lines of the anchor file are no anchors")
+            evidence.append(f"lines of the anchor file that are no anchors: {anchors.malformed}")
     if not guards:
         evidence.append("the triggers that forbid changes were taken out of the database")
     if flaw is not None:
@@ -186,7 +199,7 @@ def conclude(
         summary = f"The chain holds; its end is anchored up to entry {last} of {head}"
     else:
         level = Level.OK
-        summary = f"The journal holds: {entries:,} entries" if entries else "The journal is empty"
+        summary = f"The journal holds: {count}" if entries else "The journal is empty"
     return Verification(
         level=level,
         entries=entries,
@@ -204,4 +217,4 @@ def conclude(
 def verify_nothing(anchors: Anchors | None) -> Verification:
     """The verdict where there is no database at all."""
     walk = _Walk(anchors)
-    return conclude(walk, anchors, _tail(walk, anchors, None, ""), True, time.monotonic())
+    return conclude(walk, anchors, _tail(walk, anchors), True, time.monotonic())

@@ -9,6 +9,7 @@ mode and group of the database (findCreateFileMode in os_unix.c).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -25,6 +26,7 @@ SPOOL = "journal.spool"
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 SHARED_FOLDER, SHARED_FILE = 0o2770, 0o660
 
+_NO_NAMELESS = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs", "lustre"}
 
 
@@ -100,15 +102,8 @@ class Folder:
         """
         if path.exists():
             return
-        beginning = path.with_name(f".{path.name}.{uuid4().hex}")
-        handle = os.open(beginning, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
-        try:
-            os.fchmod(handle, self.file_mode)
-            with suppress(FileExistsError):  # somebody else was faster: theirs is as good
-                os.link(beginning, path)
-        finally:
-            os.close(handle)
-            beginning.unlink()
+        if not _make_nameless(path, self.file_mode):
+            _make_renamed(path, self.file_mode)
 
     def make_spool(self) -> None:
         """Make the spool folder with the mode of this one. Raises OSError."""
@@ -135,6 +130,45 @@ class Folder:
                 "among the programs of one host only; use a local disk of the jump host"
             )
         return told
+
+
+def _make_nameless(path: Path, mode: int) -> bool:
+    """A file without a name gets its mode, then its name: a kill in between leaves nothing behind.
+
+    False where the file system has no such files (O_TMPFILE, open(2)) or there is no /proc.
+    """
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        handle = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+    except OSError as error:
+        os.close(folder)
+        if error.errno in _NO_NAMELESS:
+            return False
+        raise
+    try:
+        os.fchmod(handle, mode)
+        # with a folder given, os.link follows the symbolic link of /proc, as linkat(2) wants it here
+        os.link(f"/proc/self/fd/{handle}", path.name, src_dir_fd=folder, dst_dir_fd=folder)
+    except FileExistsError:
+        return True  # somebody else was faster: theirs is as good
+    except FileNotFoundError:
+        return False
+    finally:
+        os.close(handle)
+        os.close(folder)
+    return True
+
+
+def _make_renamed(path: Path, mode: int) -> None:
+    beginning = path.with_name(f".{path.name}.{uuid4().hex}")
+    handle = os.open(beginning, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        os.fchmod(handle, mode)
+        with suppress(FileExistsError):
+            os.link(beginning, path)
+    finally:
+        os.close(handle)
+        beginning.unlink()
 
 
 def make_folder(path: Path, mode: int) -> None:

@@ -69,9 +69,10 @@ def connect_reader(path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> sqlite3
 
 def check_version(connection: sqlite3.Connection, path: Path) -> int:
     """The schema's version. Raises JournalError when this program is too old for it or it is no journal."""
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    # the tables first: another console may make them now, and what makes them sets the other two with them
     tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if tables and application != APPLICATION_ID:
         raise JournalError(
             JournalProblem.CORRUPT,
