@@ -147,7 +147,6 @@ def ill(
     wrong = folder / "wrong-password"
     wrong.write_text(PLANTED)
     wrong.chmod(0o600)
-    tables = ["bookings", "no_such_table"]
     bare = {"branch": "main", "hosts": ["vps"]}
     made["environments"] = {
         "no-directory": bare | {"directory": "/no/such/directory", "env_file": ".env"},
