@@ -249,6 +249,29 @@ async def test_names_signals_limits_and_secrets(pm2: Pm2, caplog: pytest.LogCapt
     await reader.close()
 
 
+async def test_without_the_daemons_log_the_counter_is_watched(pm2: Pm2) -> None:
+    pm2.start(web=SERVER)
+    (pm2.home / "pm2.log").unlink()
+    reader = pm2.reader()
+    first = (await reader.read()).processes[0]
+    assert first.restarts_in_window is None  # not known is not none
+    assert first.memory_restarts is None
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGKILL)
+    found = await until(reader, lambda p: p["web"].restarts == 1)
+    assert found["web"].restarts_in_window == 1
+    assert (await pm2_again(pm2)).restarts_in_window is None
+    await reader.close()
+
+
+async def pm2_again(pm2: Pm2) -> Process:
+    """The first process as a reader sees it that has watched nothing."""
+    reader = pm2.reader()
+    process = (await reader.read()).processes[0]
+    await reader.close()
+    return process
+
+
 def assert_told_nowhere(reading: ProcessList, caplog: pytest.LogCaptureFixture) -> None:
     assert SECRET not in repr(reading)
     assert SECRET.encode() not in msgspec.json.encode(reading)
