@@ -84,13 +84,14 @@ class Server:
 
     def start(self) -> None:
         assert self._process is None
-        self._process = subprocess.Popen(
-            [*self._user(), str(programs() / "postgres"), "-D", str(self.data)],
-            stdout=subprocess.DEVNULL,
-            stderr=(self._folder / "log").open("ab"),
-            env=self._environment(),
-            start_new_session=True,
-        )
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._user(), str(programs() / "postgres"), "-D", str(self.data)],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env=self._environment(),
+                start_new_session=True,
+            )
         deadline = time.monotonic() + 30
         ready = [str(programs() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while subprocess.run(ready, check=False, timeout=10).returncode != 0:

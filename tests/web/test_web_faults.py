@@ -165,7 +165,7 @@ async def test_ten_megabytes_of_headers_are_refused(web: WebLink) -> None:
     ("raw", "fault"),
     [
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", Fault.PROTOCOL),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", Fault.CLOSED),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", Fault.PROTOCOL),
         (b"\x00\xff\x1b]52;c;QUJD\x07 garbage\r\n\r\n", Fault.PROTOCOL),
         (b"HTTP/1.1 200 OK\r\nContent-Length: nonsense\r\n\r\n", Fault.PROTOCOL),
         (b"", Fault.CLOSED),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from muva_console.ops.text import sanitise_line
-
-if TYPE_CHECKING:
-    import httpcore
 
 _SECRET_NAME = re.compile(r"key|token|secret|passw|auth|sign|cookie|credential|session", re.IGNORECASE)
 
@@ -52,25 +50,46 @@ def shown_url(url: str) -> str:
     return sanitise_line(urlunsplit((split.scheme, place, split.path, query, "")), cap=2048)
 
 
-def proxy_for(url: str) -> httpcore.Proxy | None:
-    """The environment's proxy for a URL. Raises ValueError for one that cannot be used."""
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy of the environment. Its representation holds no credentials."""
+
+    host: str
+    port: int
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    def headers(self) -> list[tuple[str, str]]:
+        """What a request to the proxy carries for it (RFC 7617)."""
+        if not self.user:
+            return []
+        pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return [("Proxy-Authorization", f"Basic {pair}")]
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """The environment's proxy for a URL. Raises ValueError, which quotes nothing, for one of another kind
+    than http://.
+    """
     from urllib.request import getproxies_environment, proxy_bypass
 
-    proxies = getproxies_environment()
     split = urlsplit(url)
-    address = proxies.get(split.scheme) or proxies.get("all")
     host = split.hostname or ""
-    if not address or is_loopback(host) or proxy_bypass(host):
+    if is_loopback(host):
         return None
-    import httpcore
-
+    proxies = getproxies_environment()
+    address = proxies.get(split.scheme) or proxies.get("all")
+    if not address or proxy_bypass(host):
+        return None
     way = urlsplit(address if "://" in address else f"http://{address}")
-    if way.scheme not in ("http", "https") or not way.hostname:
-        raise ValueError("the proxy of the environment is not an http proxy")
-    auth = (unquote(way.username), unquote(way.password or "")) if way.username else None
-    port = way.port or (443 if way.scheme == "https" else 80)
-    name = f"[{way.hostname}]" if ":" in way.hostname else way.hostname
-    return httpcore.Proxy(f"{way.scheme}://{name}:{port}", auth=auth)
+    if way.scheme != "http" or not way.hostname:
+        raise ValueError("the proxy of the environment is not an http:// proxy, and no other kind is known")
+    return Proxy(
+        host=way.hostname,
+        port=way.port or 80,
+        user=unquote(way.username or ""),
+        password=unquote(way.password or ""),
+    )
 
 
 def is_loopback(host: str) -> bool:

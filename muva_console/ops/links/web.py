@@ -14,12 +14,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
 from muva_console.ops.errors import Fault, LinkError
-from muva_console.ops.links.addresses import curl_line, proxy_for, shown_url
+from muva_console.ops.links.addresses import Proxy, curl_line, proxy_for, shown_url
 from muva_console.ops.links.answers import HttpAnswer, Timing
 from muva_console.ops.links.base import CommandLog, CommandRecord, LinkState, LinkStatus, OnState
 from muva_console.ops.links.resolver import Resolver
@@ -30,22 +30,25 @@ from muva_console.ops.text import sanitise, sanitise_line
 if TYPE_CHECKING:
     import ssl
 
-    import httpcore
-
-    from muva_console.ops.links.http_transport import Exchange, Trouble
+    from muva_console.ops.links.http_exchange import Exchange, Trouble
+    from muva_console.ops.links.http_wire import Target, Wire
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a body that are read; a health document has a few hundred."""
-CLOSE_TIMEOUT = 1.0
-"""Seconds that closing a connection may take beyond the request's own time-out."""
+_PATH = "/%:@!$&'()*+,;=~"
+_QUERY = _PATH + "?"
 _PHASES = {
     "start": "nothing happened within {0}",
     "dns": "the name was not resolved within {0}",
     "connect": "no connection within {0}",
+    "proxy": "connected to the proxy, which did not connect us within {0}",
     "tls": "connected, but no TLS handshake within {0}",
     "answer": "connected, but no answer within {0}",
     "body": "the answer began but did not end within {0}",
 }
+
+
+_Place = tuple[bool, str, int, Proxy | None]
 
 
 class _Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +84,7 @@ class WebLink:
         self._prepared = False
         self._resolver = resolver or Resolver()
         self._on_state = on_state
-        self._pools: dict[str, httpcore.AsyncConnectionPool] = {}
+        self._idle: dict[_Place, list[Wire]] = {}
         self._state = LinkState(name=name, status=LinkStatus.UNUSED, since=utc_now())
 
     @property
@@ -157,12 +160,14 @@ class WebLink:
 
     async def close(self) -> None:
         """Close what is open; the link may be used again."""
-        pools, self._pools = list(self._pools.values()), {}
-        await asyncio.gather(*(_close(pool) for pool in pools))
+        idle, self._idle = self._idle, {}
+        for wires in idle.values():
+            for wire in wires:
+                wire.abort()
         self._set(LinkStatus.CLOSED)
 
     async def _ask(self, question: _Question) -> HttpAnswer:
-        from muva_console.ops.links.http_transport import Exchange, Trouble, explain
+        from muva_console.ops.links.http_exchange import Exchange, Trouble, explain
 
         url, timeout = question.url, question.timeout
         if not self._prepared:
@@ -191,44 +196,55 @@ class WebLink:
         return answer
 
     async def _perform(self, question: _Question, exchange: Exchange, context: ssl.SSLContext) -> None:
-        import httpcore
+        from muva_console.ops.links.http_exchange import Trouble
+        from muva_console.ops.links.http_wire import Wire
 
-        from muva_console.ops.links.http_transport import Trouble, make_pool, perform
-
-        url, headers = _wire(question)
+        target = _target(question.url)
         try:
             proxy = proxy_for(question.url)
         except ValueError as error:
             raise Trouble(Fault.CONFIG, str(error), own_side=True) from None
-        if question.fresh:
-            pool = make_pool(self._resolver, context, proxy)
-        else:
-            key = str(proxy.url) if proxy else ""
-            if key not in self._pools:
-                self._pools[key] = make_pool(self._resolver, context, proxy)
-            pool = self._pools[key]
-
-        async def once() -> None:
-            await perform(
-                pool,
-                exchange,
-                method=question.method,
-                url=url,
-                headers=headers,
-                body_limit=question.body_limit,
-            )
-
-        try:
+        headers = _headers(question, target)
+        if proxy is not None and not target.tls:
+            headers += proxy.headers()
+        place = (target.tls, target.host, target.port, proxy)
+        wire = None if question.fresh else self._kept(place)
+        while True:
+            kept = wire is not None
+            if wire is None:
+                wire = await Wire.open(
+                    target, exchange, resolver=self._resolver, context=context, proxy=proxy
+                )
+            ended = False
             try:
-                await once()
-            except (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError):
+                await wire.ask(
+                    target,
+                    exchange,
+                    method=question.method,
+                    headers=headers,
+                    body_limit=question.body_limit,
+                )
+                ended = True
+                return
+            except (OSError, Trouble):
                 # a kept connection that the server had just let go of is no failure of the server
-                if not exchange.reused or exchange.status is not None:
+                if not kept or exchange.heard:
                     raise
-                await once()
-        finally:
-            if question.fresh:
-                await _close(pool)
+            finally:
+                if ended and not question.fresh and wire.usable:
+                    self._idle.setdefault(place, []).append(wire)
+                else:
+                    wire.abort()
+            wire = None
+
+    def _kept(self, place: _Place) -> Wire | None:
+        idle = self._idle.get(place, [])
+        while idle:
+            wire = idle.pop()
+            if wire.usable:
+                return wire
+            wire.abort()
+        return None
 
     def _judge(self, answer: HttpAnswer) -> None:
         if answer.answered:
@@ -263,19 +279,14 @@ class WebLink:
 
 
 async def _prepare() -> ssl.SSLContext:
-    """Pay for what the first request needs before its clock starts: half a second cold."""
-    context = await shared_context()
+    """Pay for what the first request needs before its clock starts."""
+    from muva_console.ops.links import http_exchange, http_wire  # noqa: F401 - loaded here on purpose
 
-    import anyio.lowlevel
-    import httpx
-
-    httpx.URL("http://127.0.0.1")
-    await anyio.lowlevel.checkpoint()  # loads anyio's asyncio side
-    return context
+    return await shared_context()
 
 
 def _check(url: str) -> SplitResult:
-    from muva_console.ops.links.http_transport import Trouble
+    from muva_console.ops.links.http_exchange import Trouble
 
     try:
         split = urlsplit(url)
@@ -291,19 +302,29 @@ def _check(url: str) -> SplitResult:
     return split
 
 
-def _wire(question: _Question) -> tuple[str, list[tuple[bytes, bytes]]]:
-    """The URL with its name in IDNA and its path escaped, and the headers of the request."""
-    import httpx
+def _target(url: str) -> Target:
+    """The URL as HTTP wants it. Raises Trouble."""
+    from muva_console.ops.links.http_exchange import Trouble
+    from muva_console.ops.links.http_wire import Target
 
-    from muva_console import __version__
-    from muva_console.ops.links.http_transport import Trouble
-
+    split = _check(url)
     try:
-        parsed = httpx.URL(question.url).copy_with(fragment=None)
-    except (httpx.InvalidURL, UnicodeError):
-        raise Trouble(Fault.CONFIG, "not a URL", own_side=True) from None
+        host = (split.hostname or "").encode("idna").decode("ascii")
+    except UnicodeError:
+        raise Trouble(Fault.CONFIG, "not a host name", own_side=True) from None
+    tls = split.scheme == "https"
+    # what is escaped already stays; what HTTP cannot carry is escaped
+    path = quote(split.path or "/", safe=_PATH) + (
+        f"?{quote(split.query, safe=_QUERY)}" if split.query else ""
+    )
+    return Target(tls=tls, host=host, port=split.port or (443 if tls else 80), path=path)
+
+
+def _headers(question: _Question, target: Target) -> list[tuple[str, str]]:
+    from muva_console import __version__
+
     ours = {
-        "Host": parsed.netloc.decode("ascii"),
+        "Host": target.authority,
         "User-Agent": f"muva-console/{__version__}",
         "Accept": "application/json, */*;q=0.5",
         # what is compressed need not be: a health document is short, and a bomb is not
@@ -311,12 +332,10 @@ def _wire(question: _Question) -> tuple[str, list[tuple[bytes, bytes]]]:
         "Cache-Control": "no-cache",
     }
     given = {name.lower() for name in question.headers}
-    wire = [(name, value) for name, value in ours.items() if name.lower() not in given]
-    wire += list(question.headers.items())
-    try:
-        return str(parsed), [(name.encode("ascii"), value.encode("latin-1")) for name, value in wire]
-    except UnicodeError:
-        raise Trouble(Fault.CONFIG, "a header holds what HTTP cannot carry", own_side=True) from None
+    return [
+        *((name, value) for name, value in ours.items() if name.lower() not in given),
+        *question.headers.items(),
+    ]
 
 
 def _answer(url: str, at: datetime, exchange: Exchange, trouble: Trouble | None) -> HttpAnswer:
@@ -364,11 +383,3 @@ async def _look(exchange: Exchange, name: str, port: int, timeout: float) -> Cer
             return await look_at_certificate(exchange.address, port, name)
     except TimeoutError:
         return exchange.certificate
-
-
-async def _close(pool: httpcore.AsyncConnectionPool) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_TIMEOUT):
-            await pool.aclose()
-    except Exception:
-        return  # the connection is being thrown away; how it takes that is nobody's concern
