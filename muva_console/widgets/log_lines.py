@@ -34,8 +34,8 @@ READING_TICK = 1.0
 """The same while somebody reads further up: only the scroll bar and the count of new lines change."""
 BYTES_A_SECOND = 56 * 1024
 """What drawing again may cost; the bar is 80 KiB/s for the whole terminal."""
-BYTES_A_CELL = 1.4
-"""Bytes a cell of a full redraw takes, style changes included (measured through a pty)."""
+BYTES_A_STYLE = 42
+"""Bytes that a run of one style takes besides its text: 24-bit colours of text and ground, and the reset."""
 BUSY_TICK = 0.02
 """Seconds between two slices of a search over old lines: keys come in between."""
 COPY_LINES = 100_000
@@ -137,6 +137,7 @@ class LogLines(ScrollView, can_focus=True):
         self._ticked = 0.0
         self._synced = 0.0
         self._widest = 0
+        self._bytes = 0
         self._unlisten = self._buffer.listen(self._wake)
 
     # --- what others may ask and tell
@@ -211,7 +212,7 @@ class LogLines(ScrollView, can_focus=True):
         self._schedule(self._pace())
 
     def _pace(self) -> float:
-        cost = self.size.area * BYTES_A_CELL / BYTES_A_SECOND
+        cost = self._bytes / BYTES_A_SECOND
         if not self._following:
             return max(TICK, min(READING_TICK, cost))
         flood = self._buffer.next_seq - self._index.next_seq >= self.size.height
@@ -285,7 +286,11 @@ class LogLines(ScrollView, can_focus=True):
         if self._asleep:
             self._asleep = False
             self._schedule(0.0)
-        return super().render_lines(crop)  # type: ignore[arg-type]
+        strips = super().render_lines(crop)  # type: ignore[arg-type]
+        cells = sum(strip.cell_length for strip in strips)
+        # each row's end is a piece of the scroll bar
+        self._bytes = cells + BYTES_A_STYLE * (sum(map(len, map(list, strips))) + len(strips))
+        return strips
 
     def render_line(self, y: int) -> Strip:
         """One row."""

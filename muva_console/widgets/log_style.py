@@ -124,16 +124,21 @@ class Painter:
         muted = base + self._muted
         told = base + self._levels.get(line.level, Style.null())
         text_style = muted if line.stream is Stream.NOTE else told
-        segments = [Segment(mark, base)]
+        # every change of style costs some forty bytes on the way to the terminal: as few as can be
+        before = ""
+        segments: list[Segment] = []
         if part:
-            segments.append(Segment(" " * (columns.width - 1), base))
+            before = " " * (columns.width - 1)
         else:
-            segments.append(Segment(GLYPH[line.level], told))
-            segments.append(Segment(" ", base))
             if columns.time != "off":
-                segments.append(Segment(time_text(line, columns.time) + " ", muted))
+                before = time_text(line, columns.time) + " "
             if columns.process:
-                segments.append(Segment(_named(line.process, columns.process) + " ", muted))
+                before += _named(line.process, columns.process) + " "
+            if (glyph := GLYPH[line.level]) == " ":
+                before = f"  {before}"
+            else:
+                segments.append(Segment(f"{mark}{glyph} ", told))
+        segments.append(Segment(before if segments else mark + before, muted))
         room = max(0, width - columns.width)
         text = line.text
         if wrap is not None:
@@ -141,17 +146,19 @@ class Painter:
             part = min(part, len(starts) - 1)
             begin = starts[part]
             end = starts[part + 1] if part + 1 < len(starts) else len(text)
-            body = Strip(self._body(text, begin, end, spans, text_style))
+            body = Strip(self._body(text, begin, end, spans, text_style, room))
             left = 0
         else:
             # far more than fits is not worth cutting into segments
-            body = Strip(self._body(text, 0, min(len(text), left + room), spans, text_style))
-        segments += body.crop_extend(left, left + room, base)
+            end = min(len(text), left + room)
+            body = Strip(self._body(text, 0, end, spans, text_style, left + room))
+        segments += body.crop(left, left + room)
         return Strip(segments, columns.width + room).crop_extend(0, width, base)
 
     def _body(
-        self, text: str, begin: int, end: int, spans: list[tuple[int, int]], style: Style
+        self, text: str, begin: int, end: int, spans: list[tuple[int, int]], style: Style, cells: int
     ) -> list[Segment]:
+        """The text from `begin` to `end`, filled up to `cells` cells in its own style."""
         segments = []
         place = begin
         match = style + self._match
@@ -163,8 +170,9 @@ class Painter:
                 segments.append(Segment(text[place:start], style))
             segments.append(Segment(text[start:stop], match))
             place = stop
-        if place < end:
-            segments.append(Segment(text[place:end], style))
+        fill = " " * (cells - cell_len(text[begin:end]))
+        if place < end or fill:
+            segments.append(Segment(text[place:end] + fill, style))
         return segments
 
 

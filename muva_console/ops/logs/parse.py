@@ -67,12 +67,8 @@ _WORDS = {
     "trace": _DEBUG,
     "silly": _DEBUG,
 }
-# "ERROR …", "[error] …", "warn - …", "info:", logfmt's "level=error"
-_LEADING = re.compile(
-    r"\W{0,3}(error|err|fatal|critical|crit|emerg|alert|panic|severe|warn(?:ing)?|info|notice|debug|verbose|trace|silly"
-    r"|event|ready|wait|log|http)(?=[\]\s:)|,]|$)",
-    re.IGNORECASE,
-)
+# "ERROR …", "[error] …", "warn - …", "info:": the first word, looked up in _WORDS
+_LEADING = re.compile(r"\W{0,3}([A-Za-z]{3,8})(?=[\]\s:)|,]|$)")
 _LOGFMT = re.compile(r"\b(?:level|lvl|severity)=\"?(\w{1,12})", re.IGNORECASE)
 # "TypeError: …", "Error: …", "Uncaught Exception", "[ERROR]" further in, as most formatters print it
 _ANYWHERE = re.compile(
@@ -104,6 +100,7 @@ class LineParser:
         self._head_at: int | None = None
         self._offset = utc_offset
         self._unzoned = Clock.STAMPED if utc_offset is not None else Clock.ESTIMATED
+        self._seconds: dict[str, int] = {}
         self._minutes: dict[tuple[str, str | None], int | None] = {}
 
     def parse(self, text: str, arrived_ms: int | None = None) -> LogLine:
@@ -112,8 +109,16 @@ class LineParser:
         clock = _UNKNOWN
         first = text[:1]
         if first in _MAY_STAMP:
-            stamp = _STAMP.match(text)
-            if stamp is not None and (at_ms := self._stamped(stamp)) is not None:
+            if text[19:21] == ": " and (at_ms := self._seconds.get(text[:19])) is not None:
+                # PM2's own stamp, of a second that was seen already
+                clock = self._unzoned
+                text = text[21:]
+                first = text[:1]
+            elif (stamp := _STAMP.match(text)) is not None and (at_ms := self._stamped(stamp)) is not None:
+                if stamp.end() == 21 and text[19] == ":":
+                    if len(self._seconds) > 256:
+                        self._seconds.clear()
+                    self._seconds[text[:19]] = at_ms
                 clock = _STAMPED if stamp[4] is not None else self._unzoned
                 text = text[stamp.end() :]
                 first = text[:1]
@@ -227,12 +232,14 @@ def level_of(text: str) -> LogLevel | None:
         # below 10 it is not pino's scale but syslog's, where 0 is the worst
         return next(level for least, level in _PINO if value >= least) if value >= 10 else _syslog(value)
     leading = _LEADING.match(text)
-    if leading is not None:
-        return _WORDS[leading[1].lower()]
-    if "level=" in text or "lvl=" in text or "severity=" in text:
-        logfmt = _LOGFMT.search(text)
-        if logfmt is not None:
-            return _WORDS.get(logfmt[1].lower())
+    if leading is not None and (known := _WORDS.get(leading[1].lower())) is not None:
+        return known
+    if (
+        "=" in text
+        and ("level=" in text or "lvl=" in text or "severity=" in text)
+        and (logfmt := _LOGFMT.search(text)) is not None
+    ):
+        return _WORDS.get(logfmt[1].lower())
     if (
         "rror" in text
         or "arn" in text
