@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,13 @@ from muva_console.cli.base import Invocation, environment_option, json_option, p
 from muva_console.config.model import Environment, Project, Secret, Table
 from muva_console.config.shape import Kind, keys
 from muva_console.config.walk import objection
+from muva_console.ops.doctor.report import NOT_ASKED
 from muva_console.ops.errors import ConfigError, OpsError
 from muva_console.ops.readings import Finding, Level, exit_status
 
 if TYPE_CHECKING:
-    from muva_console.ops.doctor import Group, Report, Terminal
+    from muva_console.ops.doctor import Terminal
+    from muva_console.ops.doctor.report import Group, Report
     from muva_console.ops.links.ssh_trust import HostKeyOffer
     from muva_console.ops.setup import HostAnswer, Surroundings
 
@@ -155,29 +158,52 @@ def _terminal() -> Terminal | None:
     )
 
 
+_INDENT = 29
+"""Columns before what a finding says."""
+
+
 def _show_group(group: Group) -> None:
     click.echo()
     click.echo(_style(group.title, bold=True))
+    waiting: list[str] = []
     for finding in group.findings:
-        _show(finding, group.title)
+        if finding.level is Level.UNKNOWN and finding.summary.startswith(NOT_ASKED):
+            waiting.append(finding.check)
+        else:
+            _show(finding, group.title)
+    if waiting:
+        names = ", ".join(dict.fromkeys(waiting))
+        click.echo(
+            f"  {_mark(Level.UNKNOWN)} {'not asked':<15}  {_hanging(f'waiting on what failed: {names}')}"
+        )
 
 
 def _show(finding: Finding, title: str) -> None:
-    mark, colour = _LOOKS[finding.level]
-    if "utf" not in (sys.stdout.encoding or "").lower():
-        mark = _PLAIN[finding.level]
-    level = _style(f"{mark} {finding.level.value:<7}", fg=colour)
-    name = f"{finding.check:<15}"
     about = f"{finding.subject}: " if finding.subject and not title.endswith(finding.subject) else ""
-    click.echo(f"  {level} {name}  {about}{finding.summary}")
+    click.echo(f"  {_mark(finding.level)} {finding.check:<15}  {_hanging(about + finding.summary)}")
     if finding.level is Level.OK:
         return
     for line in finding.evidence:
-        click.echo(f"{'':>27}  {_style(line, dim=True)}")
+        click.echo(" " * _INDENT + _style(_hanging(line), dim=True))
     if finding.next:
-        click.echo(f"{'':>27}  next: {finding.next}")
-    if finding.command and not finding.summary.startswith("not asked"):
-        click.echo(f"{'':>27}  {_style('$ ' + finding.command, dim=True)}")
+        click.echo(" " * _INDENT + _hanging(f"next: {finding.next}"))
+    if finding.command:
+        click.echo(" " * _INDENT + _style(f"$ {finding.command}", dim=True))  # one line, to be copied
+
+
+def _mark(level: Level) -> str:
+    mark, colour = _LOOKS[level]
+    if "utf" not in (sys.stdout.encoding or "").lower():
+        mark = _PLAIN[level]
+    return _style(f"{mark} {level.value:<7}", fg=colour)
+
+
+def _hanging(text: str) -> str:
+    """Wrapped to the terminal under itself; as it is where there is none."""
+    if not sys.stdout.isatty():
+        return text
+    width = max(40, shutil.get_terminal_size().columns - _INDENT)
+    return ("\n" + " " * _INDENT).join(textwrap.wrap(text, width, break_on_hyphens=False) or [""])
 
 
 def _summarise(report: Report) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from muva_console.config.model import Environment, Host
 from muva_console.ops.doctor.reach import reach, ssh_line
-from muva_console.ops.doctor.report import Group, Needs, Notes
+from muva_console.ops.doctor.report import NOT_ASKED, Group, Needs, Notes
 from muva_console.ops.errors import LinkError
 from muva_console.ops.readings import Level, utc_now
 from muva_console.ops.text import sanitise_line
@@ -344,7 +344,10 @@ async def _ask_pm2(
         )
         for environment in wanted:
             notes.note(
-                "app-processes", Level.UNKNOWN, "not asked: it waits on PM2", subject=_at(environment, name)
+                "app-processes",
+                Level.UNKNOWN,
+                f"{NOT_ASKED}: it waits on PM2",
+                subject=_at(environment, name),
             )
         return
     finally:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from muva_console.ops.links.ssh_trust import HostKeyOffer
 
 
+NOT_ASKED = "not asked"
+"""How the summary of a check begins that could not be made because another failed."""
+
+
 class Needs(Protocol):
     """The part of a workspace that the doctor uses."""
 
@@ -140,7 +144,7 @@ class Notes:
     def not_asked(self, checks: tuple[str, ...], waits_on: str) -> None:
         """Add what could not be looked at because something before it failed."""
         for check in checks:
-            self.note(check, Level.UNKNOWN, f"not asked: it waits on {waits_on}")
+            self.note(check, Level.UNKNOWN, f"{NOT_ASKED}: it waits on {waits_on}")
 
     def _clean(self, text: str) -> str:
         return self._redact(sanitise_line(text, cap=600))
