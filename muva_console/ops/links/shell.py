@@ -75,7 +75,12 @@ def _client(host: Host, hosts: Mapping[str, Host], depth: int) -> list[str]:
     if host.user is not None:
         argv += ["-l", host.user]
     if host.identity is not None:
-        argv += ["-i", _literal(str(host.identity.expanduser())), "-o", "IdentitiesOnly=yes"]
+        argv += [
+            "-o",
+            f'IdentityFile="{_literal(str(host.identity.expanduser()))}"',
+            "-o",
+            "IdentitiesOnly=yes",
+        ]
     if host.known_hosts is not None:
         argv += ["-o", f'UserKnownHostsFile="{_literal(str(host.known_hosts.expanduser()))}"']
     argv += ["-o", "StrictHostKeyChecking=ask"]

@@ -115,8 +115,13 @@ async def resolve(name: str, host: Host) -> Target:
 def _resolve(name: str, host: Host, loop: asyncio.AbstractEventLoop) -> Target:
     files = config_files(host)
     for file in files:
-        if not file.is_file():
-            raise LinkError(Fault.CONFIG, f"there is no ssh_config {file}", where=name)
+        if not file.exists():
+            raise LinkError(
+                Fault.CONFIG,
+                f"there is no ssh_config {file}",
+                where=name,
+                next="Correct ssh_config in muva.toml, or remove it to use your own.",
+            )
     base: dict[str, Any] = {
         "config": [str(file) for file in files],
         "host": host.address,
@@ -276,6 +281,8 @@ class _Client(asyncssh.SSHClient):
     def __init__(self, on_lost: Callable[[Exception | None], None]) -> None:
         self._on_lost = on_lost
         self.connected = asyncio.Event()
+        self.begun = False
+        """Whether the key exchange is through, so that the login could begin."""
         self.refused: asyncssh.SSHKey | None = None
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
@@ -284,6 +291,9 @@ class _Client(asyncssh.SSHClient):
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         self.refused = key
         return False
+
+    def begin_auth(self, username: str) -> None:
+        self.begun = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._on_lost(exc)
@@ -369,15 +379,18 @@ async def connect(
         return await _in_phases(opening, client, target)
     except asyncssh.HostKeyNotVerifiable as error:
         raise (refused() or HostKeyRefused(None, where, target.address)) from error
-    except asyncssh.KeyExchangeFailed as error:
-        # asyncssh offers only the kinds of key on record: a server without them has a changed key.
-        if "host key" in str(error).lower() and asked and asked[-1].recorded():
-            raise HostKeyRefused(None, where, target.address) from error
-        raise ssh_errors.while_connecting(error, where, target.address, target.user) from error
     except (OSError, ValueError, asyncssh.Error) as error:
-        raise ssh_errors.while_connecting(
-            error, where, target.address, target.user, target.keys.notes
-        ) from error
+        failure = ssh_errors.while_connecting(error, where, target.address, target.user, target.keys.notes)
+        if any_host_key or client.begun or not asked or not asked[-1].recorded():
+            raise failure from error
+    # It ended before a key was shown. We asked for the kinds of key on record only, and a server that
+    # has none of them hangs up (sshd) or says so: ask for any kind, to be able to tell which it shows.
+    try:
+        return await connect(target, tunnel=tunnel, on_lost=on_lost, any_host_key=True)
+    except HostKeyRefused:
+        raise
+    except LinkError:
+        raise failure from None
 
 
 async def _in_phases(

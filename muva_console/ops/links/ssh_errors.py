@@ -20,6 +20,9 @@ _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHO
 # What a jump host tells of its own attempt stands in the refusal's text only (sshd: strerror).
 _TOLD = (
     ("refused", Fault.REFUSED),
+    ("[errno 111]", Fault.REFUSED),  # a server that is asyncssh, too
+    ("[errno 110]", Fault.TIMEOUT),
+    ("[errno 113]", Fault.UNREACHABLE),
     ("timed out", Fault.TIMEOUT),
     ("timeout", Fault.TIMEOUT),
     ("no route", Fault.UNREACHABLE),
@@ -101,8 +104,6 @@ def from_system(error: OSError, where: str, address: str) -> LinkError:
             means="This machine's network has no way there.",
             next="Check this machine's network, then the address.",
         )
-    if isinstance(error, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)):
-        return lost(where, error)
     return LinkError(Fault.OTHER, f"{address}: {_words(error)}", where=where)
 
 
@@ -125,7 +126,8 @@ def while_connecting(error: BaseException, where: str, address: str, user: str, 
     """Whatever opening a connection raised; host keys are judged by the caller, who knows them."""
     if isinstance(error, LinkError):
         return error
-    if isinstance(error, OSError):
+    gone = isinstance(error, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError))
+    if isinstance(error, OSError) and not gone:
         return from_system(error, where, address)
     said = _words(error)
     if isinstance(error, asyncssh.PermissionDenied) or (
@@ -140,7 +142,7 @@ def while_connecting(error: BaseException, where: str, address: str, user: str, 
         )
     if isinstance(error, asyncssh.ChannelOpenError):
         return _through_jump(error, where, address)
-    if isinstance(error, asyncssh.DisconnectError) and not isinstance(error, _INCOMPATIBLE):
+    if gone or (isinstance(error, asyncssh.DisconnectError) and not isinstance(error, _INCOMPATIBLE)):
         return LinkError(
             Fault.CLOSED,
             f"{address} closed the connection before the login was through",

@@ -36,6 +36,9 @@ AUTH_BASE, AUTH_CAP = 15.0, 600.0
 """Back-off after a refused login, seconds: fail2ban's default bans after five of them in ten minutes."""
 SUSPICION = 2.0
 """Keepalive interval, seconds, while the host is suspected of being gone."""
+UNNOTICED = 0.25
+"""Seconds within which a connection must turn out to be gone for a request to be begun anew over the
+next one, unseen; later the caller is told."""
 _CLOSE_TIMEOUT = 2.0
 WINDOW = 1024 * 1024
 """Bytes that a command may send before we take them."""
@@ -288,7 +291,10 @@ class MendedConnection:
 
     def _circle(self, names: tuple[str, ...]) -> LinkError:
         return LinkError(
-            Fault.CONFIG, f"the jump hosts go round in a circle: {' > '.join(names)}", where=self.name
+            Fault.CONFIG,
+            f"the jump hosts go round in a circle: {' > '.join(names)}",
+            where=self.name,
+            next="Correct jump in muva.toml, or ProxyJump in ssh_config.",
         )
 
     # ------------------------------------------------------------------ channels
@@ -298,14 +304,17 @@ class MendedConnection:
         connection: asyncssh.SSHClientConnection,
         opening: Coroutine[Any, Any, T],
         discard: Callable[[T], object],
+        *,
+        seconds: float | None = None,
     ) -> T:
         """Await a channel's opening. Given up half-way it is discarded when it comes, not leaked.
 
         Raises asyncssh.ChannelOpenError, and LinkError(TIMEOUT) when the server does not answer.
         """
+        limit = self.host.connect_timeout if seconds is None else min(seconds, self.host.connect_timeout)
         task = asyncio.create_task(opening)
         try:
-            async with asyncio.timeout(self.host.connect_timeout):
+            async with asyncio.timeout(max(0.0, limit)):
                 return await asyncio.shield(task)
         except (asyncio.CancelledError, TimeoutError) as error:
             task.add_done_callback(lambda done: _discard(done, discard))
@@ -314,7 +323,7 @@ class MendedConnection:
             self.suspect(connection)
             raise LinkError(
                 Fault.TIMEOUT,
-                f"the host did not answer on the open connection within {self.host.connect_timeout:g} s",
+                f"the host did not answer on the open connection within {limit:.2g} s",
                 where=self.name,
                 means="It is overloaded or gone; the connection is being checked.",
                 next="Try again in some seconds.",
@@ -354,18 +363,22 @@ class MendedConnection:
             connection = await self.get()
             slots = self._slots
             await self._acquire(slots, deadline, stream=stream)
+            began = time.monotonic()
             session = make()
             session.slot = partial(slots.release, stream=stream)
             try:
                 await self.open(
-                    connection, _start(connection, session, line, terminal), lambda channel: channel.close()
+                    connection,
+                    _start(connection, session, line, terminal),
+                    lambda channel: channel.close(),
+                    seconds=deadline - began,
                 )
             except asyncssh.ChannelOpenError as error:
                 if connection.is_closed():
                     slots.release(stream=stream)
-                    if lost_before:
+                    if lost_before or time.monotonic() - began > UNNOTICED:
                         raise self.lost_error(None) from error
-                    lost_before = True  # it had gone unnoticed; the command was not begun
+                    lost_before = True  # the command was not begun
                 elif error.code not in (2, 4):  # SSH_OPEN_CONNECT_FAILED, _RESOURCE_SHORTAGE
                     slots.release(stream=stream)
                     raise self._no_session(error.reason) from error

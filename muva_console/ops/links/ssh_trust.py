@@ -9,6 +9,7 @@ the same name, but never makes that port's key look "changed".
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -174,7 +175,8 @@ def _append(offer: HostKeyOffer, hashed: bool | None) -> None:
         if os.write(descriptor, line) != len(line):
             os.ftruncate(descriptor, size)  # half a line would spoil the next one too
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(descriptor)
+        with contextlib.suppress(OSError):  # /dev/null has nothing to keep; it is looked up again anyway
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
