@@ -20,7 +20,7 @@ CREATE TABLE entry (
 
 CREATE INDEX entry_environment ON entry (environment, id);
 CREATE INDEX entry_kind ON entry (kind, id);
-CREATE INDEX entry_act ON entry (act, kind) WHERE act <> '';
+CREATE INDEX entry_act ON entry (act, kind);
 
 CREATE TRIGGER entry_is_never_changed BEFORE UPDATE ON entry
 BEGIN

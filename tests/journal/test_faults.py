@@ -248,7 +248,9 @@ async def test_a_folder_removed_while_open(folder: Path, open_journal: Open) -> 
     told: list[str] = []
     journal = open_journal(on_warning=told.append)
     await journal.note("one")
+    assert len(await journal.read()) == 1
     shutil.rmtree(folder)
+    assert await journal.read() == []
     entry = await journal.note("two")
     assert entry.id == 1
     assert any("removed or replaced" in text for text in told)

@@ -19,7 +19,7 @@ from muva_console.ops.journal.schema import connect_reader
 from muva_console.ops.text import sanitise, sanitise_line
 
 SELECT = f"SELECT {', '.join(COLUMNS)}, hash FROM entry"  # noqa: S608  # constants of ours
-_OPEN = f"""{SELECT} AS begin
+OPEN = f"""{SELECT} AS begin
     WHERE begin.kind = '{Kind.ACT_BEGUN}' AND begin.act <> '' AND NOT EXISTS (
         SELECT 1 FROM entry AS fin WHERE fin.act = begin.act AND fin.kind = '{Kind.ACT_ENDED}'
     ) ORDER BY begin.id"""  # noqa: S608
@@ -95,7 +95,7 @@ class Reader:
 
 def open_acts(connection: sqlite3.Connection, folder: Folder) -> list[OpenAct]:
     """Acts without an end, on any connection."""
-    begun = [entry_of(row) for row in connection.execute(_OPEN)]
+    begun = [entry_of(row) for row in connection.execute(OPEN)]
     if not begun:
         return []
     kept = {found.act for found in spool.waiting(folder) if found.outcome is not None}

@@ -178,10 +178,6 @@ class Journal:
         """The newest entries that fit, oldest first; none without a journal. Raises JournalError."""
         return await self._read(lambda reader: reader.read(wanted or Filter()))
 
-    async def entries(self, wanted: Filter | None = None) -> list[Entry]:
-        """The same, newest first: what a list shows. Raises JournalError."""
-        return (await self.read(wanted))[::-1]
-
     async def open_acts(self, environment: str | None = None) -> list[OpenAct]:
         """Acts begun by any console and not ended, oldest first. Raises JournalError."""
         acts = await self._read(lambda reader: reader.open_acts())
