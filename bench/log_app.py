@@ -1,7 +1,8 @@
 """An application that shows a log fed at a steady rate, for measurements through a terminal.
 
-``python -m bench.log_app RATE [probe]``: lines a second, from a thread of their own and from raw bytes, as
-in the console. The key ``x`` draws the next number, ``#1#``, ``#2#`` …, for the time that a key takes.
+``python -m bench.log_app RATE``: lines a second, from a thread of their own and from raw bytes, as in the
+console; or ``python -m bench.log_app FILE``: the lines of a file as fast as they go. The key ``x`` draws
+the next number, ``#1#``, ``#2#`` …, for the time that a key takes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from pathlib import Path
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding
@@ -30,13 +32,14 @@ class LogApp(App[None]):
     CSS = "#probe { dock: top; height: 1; }"
     BINDINGS = [Binding("x", "probe", priority=True)]  # noqa: RUF012
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, file: Path | None = None) -> None:
         super().__init__()
         for theme in THEMES:
             self.register_theme(theme)
         self.set_reactive(App.theme, DARK)
         self.stylesheet = Stylesheet(variables=self.get_css_variables())
-        self.buffer = LogBuffer()
+        self.buffer = LogBuffer() if file is None else LogBuffer(1_000_000, max_bytes=1 << 40)
+        self.file = file
         self.rate = rate
         self.keys = 0
 
@@ -54,6 +57,11 @@ class LogApp(App[None]):
 
     def _write(self) -> None:
         assembler = LineAssembler(Origin("vps", "muva-production", Stream.OUT))
+        if self.file is not None:
+            with self.file.open("rb") as source:
+                while data := source.read(65536):
+                    self.buffer.append(assembler.feed(data))
+            return
         written, began = 2000, time.monotonic()
         self.buffer.append(assembler.feed(text(0, written)))
         while self.rate:
@@ -65,4 +73,5 @@ class LogApp(App[None]):
 
 
 if __name__ == "__main__":
-    LogApp(int(sys.argv[1])).run()
+    argument = sys.argv[1]
+    (LogApp(int(argument)) if argument.isdigit() else LogApp(0, Path(argument))).run()

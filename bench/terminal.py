@@ -62,13 +62,13 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    *arguments: str, columns: int = 120, lines: int = 40, term: str = "xterm-256color"
+    *arguments: str, program: str = sys.executable, columns: int = 120, lines: int = 40
 ) -> Iterator[Terminal]:
-    """Run this Python with `arguments` in a terminal; it is ended on leaving."""
+    """Run a program (this Python) with `arguments` in a terminal; it is ended on leaving."""
     process, near = pty.fork()
     if process == 0:
         os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LANG="C.UTF-8")
-        os.execv(sys.executable, [sys.executable, *arguments])
+        os.execv(program, [program, *arguments])
     try:
         fcntl.ioctl(near, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         yield Terminal(near, process)

@@ -77,6 +77,7 @@ _ANYWHERE = re.compile(
     r"|(?P<warn>\bW(?:arning|ARNING|ARN)\b|\[warn(?:ing)?\]|\b\w{1,40}?Warning\b)"
 )
 _REQUEST = re.compile(r"\s*(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) \S+ (\d)\d\d\b")
+_METHODS = frozenset("GPDHO")
 _LOOKED_AT = 400
 """Characters of a line in which a level is looked for: what formatters print comes first."""
 
@@ -231,6 +232,8 @@ def level_of(text: str) -> LogLevel | None:
         value = int(number)
         # below 10 it is not pino's scale but syslog's, where 0 is the worst
         return next(level for least, level in _PINO if value >= least) if value >= 10 else _syslog(value)
+    if first in _METHODS and (request := _REQUEST.match(text)) is not None:
+        return _ERROR if request[1] == "5" else _INFO
     leading = _LEADING.match(text)
     if leading is not None and (known := _WORDS.get(leading[1].lower())) is not None:
         return known
@@ -253,8 +256,6 @@ def level_of(text: str) -> LogLevel | None:
         or "PANIC" in text
     ) and (anywhere := _ANYWHERE.search(text)) is not None:
         return _ERROR if anywhere["error"] is not None else _WARN
-    if first in "GPDHO" and (request := _REQUEST.match(text)) is not None:
-        return _ERROR if request[1] == "5" else _INFO
     return None
 
 
