@@ -20,6 +20,12 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 REDACTED = "‹redacted›"
 SHORTEST = 4
 """Characters. A known value shorter than this is left alone: it would blot out ordinary words."""
+SHORT = 8
+"""Characters. A known value shorter than this is replaced only where it stands as a word."""
+NO_SECRETS = frozenset(
+    ["postgres", "password", "passwd", "supabase", "admin", "root", "secret", "changeme", "test", "example"]
+)
+"""What passes for a password on a developer's machine: everybody knows it, and every screen is full of it."""
 
 # Each pattern begins where a token can begin (a look-behind), or its repeats are possessive, so that a
 # hostile line costs time in proportion to its length.
@@ -165,7 +171,11 @@ class Redactor:
             for each in found
             for form in (each, quote(each, safe=""), quote_plus(each), json.dumps(each)[1:-1])
         }
-        self._values |= {form for form in forms if len(form) >= SHORTEST and form not in REDACTED}
+        self._values |= {
+            form
+            for form in forms
+            if len(form) >= SHORTEST and form not in REDACTED and form.lower() not in NO_SECRETS
+        }
         # the longest first, so that a secret which holds another is replaced whole
         self._needles = tuple(sorted(self._values, key=len, reverse=True))
 
@@ -175,7 +185,10 @@ class Redactor:
         """
         for needle in self._needles:
             if needle in text:
-                text = text.replace(needle, REDACTED)
+                if len(needle) >= SHORT:
+                    text = text.replace(needle, REDACTED)
+                else:
+                    text = re.sub(rf"(?<!\w){re.escape(needle)}(?!\w)", REDACTED, text)
         lowered = text.lower()
         if not _suspicious(lowered):
             return text

@@ -448,3 +448,35 @@ def test_the_lines_of_mistakes_are_lines_of_the_file(document: dict[str, Any]) -
         assert 1 <= line <= len(lines)
         head = lines[line - 1].split("=")[0]
         assert last in head or '"' in head, (path, lines[line - 1])
+
+
+# --- whose commands ------------------------------------------------------------------------------------
+
+COMMANDS = in_production('[environments.production.database]\nurl = { command = "echo x" }')
+
+
+def test_commands_that_anybody_could_have_written_are_refused(apart: Path) -> None:
+    file = apart / "here/muva.toml"
+    file.write_text(COMMANDS)
+    file.chmod(0o666)
+    with pytest.raises(ConfigError, match="anybody on this machine can change it") as caught:
+        load()
+    assert "chmod o-w" in "\n".join(caught.value.lines())
+    file.chmod(0o664)
+    assert load().path == file
+    file.write_text(SMALL)
+    file.chmod(0o666)
+    assert load().path == file
+
+
+def test_somebody_elses_commands_run_only_when_named(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = apart / "here/muva.toml"
+    file.write_text(COMMANDS)
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    if file.stat().st_uid == 0:
+        assert load().path == file  # root's own is everybody's
+        os.chown(file, 12345, -1)
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(ConfigError, match="belongs to somebody else"):
+        load()
+    assert load(file).path == file

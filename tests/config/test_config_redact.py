@@ -110,6 +110,13 @@ def test_very_short_values_do_not_blot_out_words() -> None:
     assert Redactor(["abc"]).redact("abcdef") == "abcdef"
 
 
+def test_short_values_count_as_words_only_and_known_ones_not_at_all() -> None:
+    redactor = Redactor(["there", "postgres", "Changeme"])
+    assert redactor.redact("there, therefore") == f"{REDACTED}, therefore"
+    assert redactor.redact("PostgreSQL, postgres, changeme") == "PostgreSQL, postgres, changeme"
+    assert "postgres:postgres" not in redactor.redact("postgres://postgres:postgres@localhost/postgres")
+
+
 def test_it_does_not_show_what_it_knows() -> None:
     assert SECRET not in repr(Redactor([SECRET]))
 
