@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from muva_console.config.model import Host
+from muva_console.ops.links import ssh_wrap
 from muva_console.ops.links.base import CommandLog
 from muva_console.ops.links.ssh import SshLink
 from tests.ssh.servers import SSHD, AsyncsshServer, MakeServer, OpenSshServer, Proxy, Server
@@ -24,6 +25,12 @@ def _no_agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
+
+
+@pytest.fixture(autouse=True)
+def _little_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who ignores SIGTERM is killed soon."""
+    monkeypatch.setattr(ssh_wrap, "GRACE", 0.4)
 
 
 @pytest.fixture(autouse=True)

@@ -137,6 +137,17 @@ async def test_a_key_that_the_host_does_not_know(server: Server, make_link: Make
     assert USER in error.what
 
 
+async def test_a_refused_login_is_not_tried_often(
+    server: Server, proxy: Proxy, make_link: MakeLink, tmp_path: Path
+) -> None:
+    """Tools such as fail2ban lock out whoever keeps trying."""
+    link = make_link(server.host(port=proxy.port, identity=make_key(tmp_path / "other")))
+    for _ in range(3):
+        assert (await fails(link)).fault is Fault.AUTH
+    assert proxy.accepted == 1
+    assert link.backoff_remaining > 5
+
+
 async def test_a_locked_key_is_named(server: Server, make_link: MakeLink, tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     subprocess.run(
@@ -164,13 +175,18 @@ async def test_a_key_with_spaces_in_its_path(server: Server, make_link: MakeLink
     assert (await link.run("true")).exit_status == 0
 
 
+def listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(path) == 0
+
+
 async def test_a_key_in_the_agent(
     server: Server, make_link: MakeLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"/tmp/muva-agent-{os.getpid()}-{tmp_path.parent.name[-20:]}.sock"  # tmp_path is too long for one
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
     try:
-        await until(lambda: Path(path).exists(), what="the agent")
+        await until(lambda: listens(path), what="the agent")
         environment = os.environ | {"SSH_AUTH_SOCK": path}
         for number in range(8):  # more than MaxAuthTries lets through
             noise = make_key(tmp_path / f"noise{number}")

@@ -126,9 +126,9 @@ async def test_a_stream_that_nobody_keeps_alive_ends_itself(
 async def test_a_stream_that_is_kept_alive_stays(
     server: Server, make_link: MakeLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ssh, "SILENCE_LEAST", 1.2)
-    link = make_link(server.host(keepalive=Seconds(0.3)))
-    async with link.stream("sleep 2.2; echo still") as chunks:
+    monkeypatch.setattr(ssh, "SILENCE_LEAST", 0.8)
+    link = make_link(server.host(keepalive=Seconds(0.2)))
+    async with link.stream("sleep 1.3; echo still") as chunks:
         assert b"".join([chunk async for chunk in chunks]) == b"still\n"
 
 

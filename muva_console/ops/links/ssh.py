@@ -85,6 +85,11 @@ class SshLink:
         """Where the link stands now."""
         return self._way.state
 
+    @property
+    def backoff_remaining(self) -> float:
+        """Seconds until the next attempt to connect may begin; 0 when it may begin now."""
+        return self._way.backoff.remaining()
+
     def retry_now(self) -> None:
         """Let the next request open the connection at once, whatever the back-off says."""
         self._way.retry_now()

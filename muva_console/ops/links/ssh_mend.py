@@ -311,11 +311,15 @@ class MendedConnection:
 
         Raises asyncssh.ChannelOpenError, and LinkError(TIMEOUT) when the server does not answer.
         """
+        import asyncssh
+
         limit = self.host.connect_timeout if seconds is None else min(seconds, self.host.connect_timeout)
         task = asyncio.create_task(opening)
         try:
             async with asyncio.timeout(max(0.0, limit)):
                 return await asyncio.shield(task)
+        except asyncssh.ChannelOpenError:
+            raise
         except (asyncio.CancelledError, TimeoutError) as error:
             task.add_done_callback(lambda done: _discard(done, discard))
             if isinstance(error, asyncio.CancelledError):
@@ -328,6 +332,8 @@ class MendedConnection:
                 means="It is overloaded or gone; the connection is being checked.",
                 next="Try again in some seconds.",
             ) from None
+        except (OSError, asyncssh.Error) as error:  # the connection went while the server was to answer
+            raise self.lost_error(error) from error
 
     def suspect(self, connection: asyncssh.SSHClientConnection) -> None:
         """Check soon whether the host still answers; if not, the connection is given up in 6 s."""
@@ -376,10 +382,11 @@ class MendedConnection:
             except asyncssh.ChannelOpenError as error:
                 if connection.is_closed():
                     slots.release(stream=stream)
-                    if lost_before or time.monotonic() - began > UNNOTICED:
+                    # Only a channel that was not opened is sure not to have begun the command.
+                    if error.code != 2 or lost_before or time.monotonic() - began > UNNOTICED:
                         raise self.lost_error(None) from error
-                    lost_before = True  # the command was not begun
-                elif error.code not in (2, 4):  # SSH_OPEN_CONNECT_FAILED, _RESOURCE_SHORTAGE
+                    lost_before = True
+                elif error.code not in (2, 4):  # SSH_OPEN_CONNECT_FAILED, _RESOURCE_SHORTAGE (RFC 4254)
                     slots.release(stream=stream)
                     raise self._no_session(error.reason) from error
                 elif not slots.refused(stream=stream):

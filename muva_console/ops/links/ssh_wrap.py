@@ -25,7 +25,7 @@ BEAT = b"."
 
 _BEGIN = "exec 3<&0 4>&2 </dev/null 2>/dev/null\nexport LC_ALL=C.UTF-8\n"
 _GROUP = """\
-if command -v timeout >/dev/null; then t="timeout -k {grace:g} $2"
+if command -v timeout >/dev/null; then t="timeout -k @grace@ $2"
 elif command -v setsid >/dev/null; then t=setsid
 else t=; fi
 """
@@ -36,7 +36,7 @@ _COMMAND = '$t sh -c "$1" 3<&- 2>&4 4>&- &\np=$!\n'
 # `kill -0` also finds zombies, hence the bound; after it nothing of the group may live.
 _KILL = (
     'kill -s TERM "$p"; kill -s TERM -- "-$p"; n=0; '
-    'while kill -s 0 -- "-$p" && [ $n -lt 20 ]; do sleep 0.1; n=$((n+1)); done; '
+    'while kill -s 0 -- "-$p" && [ $n -lt @steps@ ]; do sleep 0.1; n=$((n+1)); done; '
     'kill -s KILL "$p"; kill -s KILL -- "-$p"'
 )
 _WATCH = "(\ntrap 'exit 0' TERM\nread -r x <&3\ntrap '' TERM\n" + _KILL + "\n) >/dev/null 4>&- &\nw=$!\n"
@@ -75,7 +75,7 @@ def wrap_run(command: str, *, timeout: float, input_size: int | None = None) -> 
     command's standard input is empty. The line's exit status is the command's own, 128 + n when signal
     n ended it.
     """
-    script = _BEGIN + _GROUP.format(grace=GRACE)
+    script = _BEGIN + _GROUP
     script += _COMMAND if input_size is None else _INPUT + _FEED + _COMMAND
     script += _WATCH + _END
     return _line(script, command, f"{timeout + MARGIN:.3f}", str(input_size or 0))
@@ -95,5 +95,6 @@ def encode_input(data: bytes) -> bytes:
 
 
 def _line(script: str, *arguments: str) -> str:
+    script = script.replace("@grace@", f"{GRACE:g}").replace("@steps@", f"{GRACE * 10:.0f}")
     # `exec`: the login shell's only task is to get out of the way.
     return " ".join(("exec sh -c", quote(script), "muva", *map(quote, arguments)))
