@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def find(path: Path | None = None) -> Path:
         return _named(path, "--config")
     if variable:
         return _named(Path(variable), f"${VARIABLE}")
-    here, there = Path.cwd() / FILE, user_file()
+    here, there = _here() / FILE, user_file()
     for candidate in (here, there):
         if candidate.exists():
             return candidate
@@ -108,10 +109,22 @@ def user_file() -> Path:
 
 def shown(path: Path) -> str:
     """A path as an engineer would write it: relative when it is below, ``~`` for the home."""
-    for root, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
-        if path.is_relative_to(root):
-            return sanitise_line(prefix + str(path.relative_to(root)))
+    for folder, prefix in ((Path.cwd, ""), (Path.home, "~/")):
+        try:
+            return sanitise_line(prefix + str(path.relative_to(folder())))
+        except (ValueError, OSError, RuntimeError):  # not below it; it is gone; nobody's home is known
+            continue
     return sanitise_line(str(path))
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise ConfigError(
+            "the folder that you are in is gone",
+            mistakes=("cd to one that is there, or name the file whole",),
+        ) from None
 
 
 def parse(data: bytes, path: Path) -> LoadedConfig:
@@ -173,10 +186,9 @@ def _syntax(error: ValueError, text: str, path: Path) -> str:
 
 
 def _named(path: Path, by: str) -> Path:
-    try:
-        found = Path.cwd() / path.expanduser()
-    except RuntimeError:
-        found = Path.cwd() / path
+    with suppress(RuntimeError):  # ~nobody stays as it is, and is then not found
+        path = path.expanduser()
+    found = path if path.is_absolute() else _here() / path
     if not found.exists():
         raise ConfigError(
             f"there is no such file ({by})",

@@ -354,6 +354,17 @@ def test_a_named_file_that_is_not_there_is_not_replaced_by_another(
         load()
 
 
+def test_in_a_folder_that_is_gone_a_whole_path_still_works(apart: Path) -> None:
+    place(apart / "variable.toml", "whole")
+    (apart / "here").rmdir()
+    with pytest.raises(ConfigError, match="is gone"):
+        load()
+    assert branch_of(load(apart / "variable.toml")) == "whole"
+    (apart / "variable.toml").write_text("x")
+    with pytest.raises(ConfigError):
+        load(apart / "variable.toml")
+
+
 def test_what_is_no_file_neither_hangs_nor_crashes(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_bytes(b"#" * (1024 * 1024 + 1))
