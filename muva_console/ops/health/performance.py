@@ -32,9 +32,11 @@ QUICK = 3.0
 """Seconds after which a sample that has its configured size is not made larger. Ours."""
 BUDGET = 20.0
 """Seconds for the whole sample. Ours."""
-FLOOR_MS = 25.0
-"""A baseline below this is taken for this: three times 4 ms is noise, not a slow application. Ours."""
+FLOOR_MS = 50.0
+"""A baseline below this is taken for this: three times 4 ms is noise and not a slow application, and what
+stays below 150 ms nobody calls slow. Ours."""
 PERCENTILE = 0.95
+_ROLL_BACK = "This meets the playbook's criteria for a rollback: see what was deployed last."
 
 
 class Sample(Struct, frozen=True, kw_only=True):
@@ -48,7 +50,7 @@ class Sample(Struct, frozen=True, kw_only=True):
     own_side: int
     """Failed for reasons of this machine."""
     latencies: tuple[float, ...]
-    """Milliseconds, of the good answers."""
+    """Milliseconds, of the good answers; of those alone that opened no connection, where most did not."""
     reasons: tuple[str, ...] = ()
     """Why requests failed, the most frequent first."""
 
@@ -72,7 +74,7 @@ class Sample(Struct, frozen=True, kw_only=True):
 async def performance(ctx: CheckContext) -> Finding:
     """A sample of at least [health] probes requests: error rate over 5 % or p95 over 5 s or 10 × the baseline
     is a failure (playbook, when to roll back); any error, or p95 over 3 × the baseline, is a warning. A
-    baseline below 25 ms counts as 25 ms. While no failures are seen the sample grows to where they would be
+    baseline below 50 ms counts as 50 ms. While no failures are seen the sample grows to where they would be
     (59 for 5 %), and where some are, until the rate is settled, as long as that takes moments.
     """
     url = ctx.url(ctx.environment.health)
@@ -107,6 +109,7 @@ async def performance(ctx: CheckContext) -> Finding:
         subject=url,
         evidence=[*_facts(sample, thresholds), told],
         command=f"for i in $(seq {probes}); do {one}; done",
+        next=_ROLL_BACK if level is Level.FAIL and sample.latencies else "",
     )
 
 
@@ -161,12 +164,15 @@ def summarise(answers: tuple[HttpAnswer, ...]) -> Sample:
     for answer in bad:
         reason = answer.error if answer.fault is not None else f"answers {answer.status}"
         reasons[reason] = reasons.get(reason, 0) + 1
+    good = [answer for answer in counted if not _failed(answer)]
+    # the first of each connection pays for opening it, and often for waking the application up
+    warm = [answer for answer in good if answer.timing.connect is None]
     return Sample(
         sent=len(counted),
         failed=len(bad),
         limited=len(answers) - len(counted),
         own_side=sum(answer.own_side for answer in bad),
-        latencies=tuple(answer.timing.total for answer in counted if not _failed(answer)),
+        latencies=tuple(a.timing.total for a in (warm if 2 * len(warm) >= len(good) else good)),
         reasons=tuple(f"{n} × {reason}" for reason, n in sorted(reasons.items(), key=lambda item: -item[1])),
     )
 
@@ -183,7 +189,8 @@ def judge(
     # a failure may be plain before the sample is large enough to call anything well
     if sample.sent >= min(5, enough):
         if sample.error_rate > thresholds.error_rate and (sample.sent >= enough or sample.error_rate >= 0.5):
-            return Level.FAIL, f"{errors}; the limit is {percent(thresholds.error_rate)}"
+            why = f", mostly: {sample.reasons[0]}" if sample.reasons else ""
+            return Level.FAIL, f"{errors}; the limit is {percent(thresholds.error_rate)}{why}"
         if sample.median is not None and sample.median >= limit_ms:
             slow = f"every other request takes {spell_ms(sample.median)} or more"
             return Level.FAIL, f"{slow}; the limit is {spell_ms(limit_ms)}"
