@@ -121,6 +121,8 @@ class MuvaApp(App[None]):
     ]  # fmt: skip
     DEFAULT_CSS = """
     Toast { background: $panel; color: $foreground; max-width: 90%; padding: 0 1; }
+    Toast.-information { border-left: outer $line-focus; }
+    .-ansi-theme Toast { background: ansi_default; }
     Tooltip { background: $panel; color: $foreground; }
     .-ansi-theme ModalScreen { background: transparent; }
     """

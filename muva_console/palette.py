@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from textual.command import CommandPalette, DiscoveryHit, Hit, Provider
+from textual.content import Content
 
 from muva_console.screens.frame import ALL_MODES
 from muva_console.widgets.theme import MONO, NAMES
@@ -43,7 +44,7 @@ class Commands(Provider):
     async def discover(self) -> AsyncIterator[DiscoveryHit]:
         """Without a word typed: all of it."""
         for command in commands(cast("MuvaApp", self.app)):
-            yield DiscoveryHit(command.title, command.run, help=command.help)
+            yield DiscoveryHit(_line(Content(command.title), command.help), command.run, text=command.title)
 
     async def search(self, query: str) -> AsyncIterator[Hit]:
         """What fits what was typed."""
@@ -51,7 +52,34 @@ class Commands(Provider):
         for command in commands(cast("MuvaApp", self.app)):
             score = matcher.match(command.title)
             if score > 0:
-                yield Hit(score, matcher.highlight(command.title), command.run, help=command.help)
+                line = _line(matcher.highlight(command.title), command.help)
+                yield Hit(score, line, command.run, text=command.title)
+
+
+def _line(title: Content, help: str) -> Content:
+    return Content.assemble(title, "  ", (help, "$t-muted"))
+
+
+class Palette(CommandPalette):
+    """Textual's palette in this console's looks: a line a command."""
+
+    DEFAULT_CSS = """
+    Palette > Vertical { width: 90; max-width: 96%; margin-top: 3; background: transparent; }
+    Palette #--input { border: round $line-focus; background: $surface; }
+    Palette #--input.--list-visible { border: round $line-focus; }
+    Palette SearchIcon { display: none; }
+    Palette CommandInput, Palette CommandInput:focus { padding: 0 1; border: none; height: 1; }
+    Palette CommandList, Palette CommandList:focus {
+        background: $surface; border: round $line; max-height: 70vh; scrollbar-size-vertical: 1;
+    }
+    Palette CommandList > .option-list--option { padding: 0 1; text-style: none; }
+    Palette CommandList > .option-list--option-highlighted {
+        background: $block-cursor-background; color: $block-cursor-foreground;
+        text-style: $block-cursor-text-style;
+    }
+    .-ansi-theme Palette #--input, .-ansi-theme Palette CommandList { background: ansi_default; }
+    .-ascii Palette #--input, .-ascii Palette CommandList { border: ascii $line-focus; }
+    """
 
 
 def commands(app: MuvaApp) -> Iterable[Command]:
@@ -83,8 +111,11 @@ def _processes(app: MuvaApp) -> Iterable[Command]:
     from muva_console.screens.processes import found_processes
 
     environment = app.environment
-    for _, process in found_processes(app.board, environment).values():
-        name = f"{process.name} on {process.host}"
+    found = [process for _, process in found_processes(app.board, environment).values()]
+    names = [process.name for process in found]
+    for process in found:
+        which = f" [{process.pm_id}]" if names.count(process.name) > 1 else ""
+        name = f"{process.name}{which} on {process.host}"
         show = partial(app.open_process, environment, process.host, process.name)
         yield Command(f"Process {name}", f"{process.status}, its log", show)
         for action, verb in _ACTS:
@@ -105,4 +136,4 @@ def use_theme(app: MuvaApp, theme: str) -> None:
 
 def open_palette(app: MuvaApp) -> None:
     """Open the palette over the mode in sight."""
-    app.push_screen(CommandPalette(providers=[Commands], placeholder="What do you want to do?"))
+    app.push_screen(Palette(providers=[Commands], placeholder="What do you want to do?"))

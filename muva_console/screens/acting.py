@@ -10,12 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Button, Input
+from textual.widgets import Input
 
 from muva_console.ops.errors import OpsError
 from muva_console.ops.operations import Event, EventKind, Operation, Plan, Tier
 from muva_console.ops.performer import Confirmation
 from muva_console.screens.frame import CopyItem
+from muva_console.widgets.answer import Answer
 from muva_console.widgets.dialog import DEAF_FOR, Dialog, Words
 from muva_console.widgets.format import clock, duration
 from muva_console.widgets.level import muted, strong
@@ -74,18 +75,9 @@ class PlanDialog(Dialog[Confirmation]):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "copy", id="plan.copy", tooltip="Copy the commands"),
-        Binding("right,left", "app.focus_next", "choose", show=False, id="plan.choose"),
     ]
     DEFAULT_CSS = """
     PlanDialog #answers { height: 1; margin: 1 0 0 0; align-horizontal: right; }
-    PlanDialog Button {
-        border: none; height: 1; min-width: 12; margin: 0 0 0 2; background: $panel; color: $foreground;
-        text-style: none;
-    }
-    PlanDialog Button:focus { background: $foreground; color: $background; text-style: bold; border: none; }
-    .-ansi-theme PlanDialog Button { background: ansi_default; color: ansi_default; }
-    .-ansi-theme PlanDialog Button:focus { text-style: bold reverse; background: ansi_default; }
-    PlanDialog Button:disabled { opacity: 1; text-style: dim; }
     PlanDialog Input { border: none; height: 1; padding: 0; width: 1fr; background: $panel; margin: 0 1; }
     PlanDialog Input:focus { border: none; }
     PlanDialog #typing { height: 1; margin: 1 0 0 0; }
@@ -115,10 +107,10 @@ class PlanDialog(Dialog[Confirmation]):
         elif self._typed_name:
             label = Content.assemble("Type ", strong(plan.environment), " to do it:")
             yield Horizontal(Words([label]), Input(id="name", select_on_focus=False), id="typing")
-        buttons = [Button("Cancel", id="cancel")]
+        answers = [Answer("Cancel", id="cancel")]
         if not self._read_only:
-            buttons.append(Button(plan.title.split(" ")[0].capitalize(), id="do", disabled=self._typed_name))
-        yield Horizontal(*buttons, id="answers")
+            answers.append(Answer(plan.title.split(" ")[0], id="do", disabled=self._typed_name))
+        yield Horizontal(*answers, id="answers")
 
     def on_mount(self) -> None:
         """No answer is the answer at hand."""
@@ -126,18 +118,18 @@ class PlanDialog(Dialog[Confirmation]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """The way is open once the name is there."""
-        self.query_one("#do", Button).disabled = event.value.strip() != self._plan.environment
+        self.query_one("#do", Answer).disabled = event.value.strip() != self._plan.environment
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter confirms nothing: it leads to the button once the name is right."""
-        button = self.query_one("#do", Button)
-        if not button.disabled:
-            button.focus()
+        """Enter confirms nothing: it leads to the answer once the name is right."""
+        answer = self.query_one("#do", Answer)
+        if not answer.disabled:
+            answer.focus()
             self._opened = time.monotonic()  # a key held down goes no further
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
+    def on_answer_given(self, event: Answer.Given) -> None:
         """Yes or no."""
-        if event.button.id != "do":
+        if event.answer.id != "do":
             self.dismiss(None)
             return
         typed = self.query_one("#name", Input).value if self._typed_name else ""
@@ -234,7 +226,8 @@ class Performing(Dialog[None]):
             return muted(f"◐ under way for {took}; closing this view does not stop it")
         last = self._events[-1] if self._events else None
         if last is not None and last.kind is EventKind.DONE:
-            return Content.assemble(("● done", "$t-ok"), muted(f" in {took}, verified and in the journal"))
+            seen = any(event.kind is EventKind.VERIFIED for event in self._events)
+            return Content.assemble(("● done", "$t-ok"), muted(f" in {took}{', verified' if seen else ''}"))
         return Content.assemble(("✖ failed", "$t-fail"), muted(f" after {took}; the journal has it"))
 
 

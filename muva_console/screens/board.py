@@ -98,7 +98,9 @@ class Board:
             return None
         match topic.kind:
             case "health":
-                return environment.health
+                of = environment.config
+                # without an address, a host or a database there is nothing to ask, and no news
+                return environment.health if of.url or of.hosts or of.database else None
             case "processes":
                 return environment.processes.get(topic.host)
             case "resources":

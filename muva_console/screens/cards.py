@@ -9,7 +9,7 @@ from textual.content import Content
 from muva_console.ops.feed import Freshness
 from muva_console.ops.readings import Level, worst
 from muva_console.screens.board import Topic
-from muva_console.screens.facts import process_level, series, standing
+from muva_console.screens.facts import process_level, series, standing, standing_mark
 from muva_console.widgets.fit import Part, crop, fit
 from muva_console.widgets.format import milliseconds, short
 from muva_console.widgets.level import GLYPH, STYLE, mark, muted
@@ -55,7 +55,7 @@ def _label(text: str) -> Content:
 
 def _head(board: Board, environment: str, width: int) -> Content:
     if board.feed(Topic("health", environment)) is None:
-        return crop(muted("◌ local checkout"), width)
+        return crop(standing_mark(board, environment), width)
     level, word, since = standing(board, environment)
     left = mark(level, word)
     if since:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from muva_console.screens.facts import kind_of, standing
+from muva_console.screens.facts import kind_of, standing_mark
 from muva_console.widgets.dialog import Dialog
-from muva_console.widgets.level import mark, muted
+from muva_console.widgets.level import muted
 from muva_console.widgets.table import Column, Row, Table
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Chooser(Dialog[str]):
 
     def content(self) -> Iterable[Widget]:
         """The list."""
-        yield ChoiceTable(self._columns, heading=False, id="choices")
+        yield Choices(self._columns, heading=False, id="choices")
 
     def on_mount(self) -> None:
         """Begin at what is chosen now."""
@@ -64,33 +65,28 @@ class Chooser(Dialog[str]):
         self.dismiss(event.key)
 
 
-class ChoiceTable(Table):
-    """As high as it is long."""
+class Choices(Table):
+    """The choices."""
 
-    def get_content_height(self, container: object, viewport: object, width: int) -> int:
-        """A row each."""
-        return max(1, len(self.rows))
-
-    def fill(self, rows: Iterable[Row], *, empty: Sequence[Content] = ()) -> None:
-        """Take the height of the rows."""
-        super().fill(rows, empty=empty)
-        self.refresh(layout=True)
+    HELP = "`enter` takes the one under the cursor."
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "choose", key_display="enter", id="choices.take", tooltip="Take this one"),
+    ]
 
 
 def choose_environment(app: MuvaApp) -> None:
     """Ask for the environment to take in hand."""
     choices = []
     for name in app.workspace.environments:
-        level, word, _ = standing(app.board, name)
         config = app.workspace.environments[name].config
         where = str(config.url) if config.url else "local checkout"
         cells = (
             Content.styled(f" {name.upper()} ", f"$t-band-{kind_of(app.board, name)}"),
-            mark(level, word),
+            standing_mark(app.board, name),
             muted(f"{config.branch}  {where}"),
         )
         choices.append(Choice(name, cells))
-    columns = (Column("", 14), Column("", 13), Column("", 20, flex=True))
+    columns = (Column("", 14), Column("", 17), Column("", 20, flex=True))
 
     def chosen(name: str | None) -> None:
         if name is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("at", 9, keep=80),
-    Column("where", 10, keep=70),
+    Column("where", 18, keep=70),
     Column("command or request", 30, flex=True),
     Column("outcome", 12, keep=60),
     Column("took", 7, align="right", keep=50),
@@ -47,7 +47,7 @@ class CommandLogScreen(Dialog[None]):
 
     def content(self) -> Iterable[Widget]:
         """The list."""
-        yield Table(_COLUMNS, id="log")
+        yield LogTable(_COLUMNS, id="log")
 
     def on_mount(self) -> None:
         """Follow the log while it is looked at."""
@@ -79,11 +79,21 @@ class CommandLogScreen(Dialog[None]):
             self.app.run_worker(copy_text(self.app, CopyItem("the command", record.line)))
 
 
+class LogTable(Table):
+    """There is nothing behind a line of the log to open."""
+
+    HELP = "`y` copies the command under the cursor."
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing is opened here."""
+        return action != "open"
+
+
 def _cells(record: CommandRecord) -> tuple[Content, ...]:
     good = record.outcome.startswith(_GOOD)
     return (
         muted(clock(record.at)),
-        Content(record.where),
+        Content(record.where.removeprefix("https://").removeprefix("http://")),
         Content(record.line),
         Content(record.outcome) if good else Content.styled(record.outcome, "$t-warn"),
         muted(milliseconds(record.took_ms)),

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from textual.content import Content
+
 from muva_console.ops.feed import Freshness
+from muva_console.ops.health.state import Standing
 from muva_console.ops.readings import Finding, Level
+from muva_console.screens.board import Topic
 from muva_console.screens.memory import API, DB
 from muva_console.widgets.bars import BandState
 from muva_console.widgets.format import duration, milliseconds
+from muva_console.widgets.level import mark
 
 if TYPE_CHECKING:
     from muva_console.ops.pm2.model import Process
@@ -41,6 +46,11 @@ def standing(board: Board, environment: str) -> tuple[Level, str, str]:
         return Level.UNKNOWN, "stale", duration(snapshot.age(now))
     if freshness is Freshness.UNREACHABLE:
         return Level.UNKNOWN, "unreachable", ""
+    state = board.memory(environment).state(API)
+    if state is not None and (state.is_down or state.standing is Standing.FAILING):
+        # one failure is not yet "down", one answer is not yet "healthy": muva.toml says how many are
+        shown = Level.WARN if level is Level.OK else level
+        return shown, state.told, duration(state.lasted(now))
     concerns = [
         one for one in board.concerns() if one.environment == environment and one.finding.level is level
     ]
@@ -50,15 +60,19 @@ def standing(board: Board, environment: str) -> tuple[Level, str, str]:
 
 
 def _word(level: Level, findings: tuple[Finding, ...]) -> str:
-    if level is Level.FAIL and any(
-        finding.level is Level.FAIL and finding.check == "api-health" for finding in findings
-    ):
-        return "down"
     if level is Level.WARN and any(
-        finding.level is Level.WARN and finding.check.startswith("performance") for finding in findings
+        finding.level is Level.WARN and finding.check == "performance" for finding in findings
     ):
         return "slow"
     return _WORDS[level]
+
+
+def standing_mark(board: Board, environment: str) -> Content:
+    """How an environment stands, as glyph and word; what there is nothing to ask of has no level."""
+    if board.feed(Topic("health", environment)) is None:
+        return Content.styled("◌ local checkout", "$t-muted")
+    level, word, _ = standing(board, environment)
+    return mark(level, word)
 
 
 def band_state(board: Board, environment: str, engineer: str, notice: str) -> BandState:
@@ -68,7 +82,10 @@ def band_state(board: Board, environment: str, engineer: str, notice: str) -> Ba
         return BandState(
             project, "no environment", "other", Level.UNKNOWN, "nothing configured", "", notice=notice
         )
+    level: Level | None
     level, word, since = standing(board, environment)
+    if board.feed(Topic("health", environment)) is None:
+        level, word, since = None, "local checkout", ""
     report = board.health(environment).value
     concerns = board.concerns()
     alert_level = concerns[0].finding.level if concerns else Level.OK
@@ -123,8 +140,9 @@ class Track:
     """Seconds that the values cover."""
 
 
-PLACES = 120
-"""Points of a history. Ours: an hour at one every 30 seconds."""
+PLACES = 60
+"""Points of a history, each of two intervals: at one every 30 seconds it is an hour. Were a point one
+interval wide, every reading a little late would leave a hole that is none."""
 
 
 def series(board: Board, environment: str, which: str) -> Track | None:
@@ -139,7 +157,7 @@ def series(board: Board, environment: str, which: str) -> Track | None:
     history = board.memory(environment).history[check]
     now = board.monotonic()
     interval = max(1.0, board.health(environment).interval)
-    span = interval * PLACES
+    span = 2 * interval * PLACES
     last = history.last
     usual = limits.baseline if which == "api" else None
     learnt = history.baseline(span, now) if which == "api" and usual is None else None
@@ -169,5 +187,7 @@ def hysteresis(board: Board, environment: str, finding: Finding) -> str:
         return ""
     lasted = state.lasted(board.monotonic())
     since = f" for {duration(lasted)}" if lasted is not None and lasted >= 1 else ""
-    rule = f"{state.failure_threshold} failures in a row: down; {state.recovery_threshold} successes: well"
-    return f"{state.told}{since}; {rule}"
+    return (
+        f"{state.told}{since} "
+        f"(down after {state.failure_threshold} in a row, well again after {state.recovery_threshold})"
+    )

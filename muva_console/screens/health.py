@@ -14,19 +14,20 @@ from muva_console.ops.feed import Freshness
 from muva_console.ops.readings import Finding, Level
 from muva_console.screens.board import Topic
 from muva_console.screens.evidence import database_lines, finding_lines, history_lines, host_lines
-from muva_console.screens.facts import standing
+from muva_console.screens.facts import standing, standing_mark
 from muva_console.screens.frame import CopyItem, Frame, aside, why_not
 from muva_console.screens.reader import Reader
 from muva_console.widgets.fit import wrapped
 from muva_console.widgets.format import milliseconds, short
-from muva_console.widgets.level import GLYPH, SEVERITY, STYLE, mark, muted
+from muva_console.widgets.level import GLYPH, SEVERITY, STYLE, muted
 from muva_console.widgets.panel import Panel
 from muva_console.widgets.table import Column, Row, Table
 
 _COLUMNS = (
     Column("level", 9, keep=100),
     Column("check", 22, keep=90),
-    Column("what was found", 24, flex=True),
+    Column("of", 17, keep=25),
+    Column("what was found", 28, flex=True),
     Column("took", 7, align="right", keep=20),
     Column("age", 5, align="right", keep=40),
 )
@@ -57,13 +58,13 @@ class Health(Frame):
     Health.-wide #detail { row-span: 2; }
     Health.-wide #history { column-span: 2; }
     Health.-wide #database { column-span: 2; }
-    Health.-narrow #body { grid-size: 1; grid-columns: 1fr; grid-rows: 1fr; }
-    Health.-narrow #findings { column-span: 1; height: 1fr; max-height: 100%; }
-    Health.-narrow #detail, Health.-narrow #history, Health.-narrow #hosts, Health.-narrow #database {
-        display: none;
+    Health.-narrow #body { grid-size: 1; grid-columns: 1fr; grid-rows: auto 1fr; }
+    Health.-narrow #findings { column-span: 1; max-height: 14; }
+    Health.-narrow #history, Health.-narrow #hosts, Health.-narrow #database { display: none; }
+    Health.-narrow.-high #body { grid-rows: auto 1fr 10 9 9; }
+    Health.-narrow.-high #history, Health.-narrow.-high #hosts, Health.-narrow.-high #database {
+        display: block;
     }
-    Health.-narrow.-tall #body { grid-rows: 2fr 1fr; }
-    Health.-narrow.-tall #detail { display: block; }
     """
 
     def __init__(self) -> None:
@@ -75,7 +76,7 @@ class Health(Frame):
     def body(self) -> Iterable[Widget]:
         """Findings, evidence, history, hosts, database."""
         yield Container(
-            FindingsTable(_COLUMNS, title="Findings", id="findings"),
+            Table(_COLUMNS, title="Findings", id="findings"),
             Panel(self._detail, title="Evidence", id="detail"),
             Panel(self._history, title="Answer times", id="history"),
             Panel(self._hosts, title="Hosts", id="hosts"),
@@ -127,9 +128,9 @@ class Health(Frame):
         table.dim(freshness in (Freshness.STALE, Freshness.UNREACHABLE))
         rows = [Row(_key(finding), self._cells(finding)) for finding in findings]
         table.fill(rows, empty=why_not(snapshot, f"the health of {name}"))
-        level, word, since = standing(board, name)
+        _, _, since = standing(board, name)
         title = Content.assemble(
-            f"Findings, {name}  ", mark(level, word), muted(f" {since}" if since else "")
+            f"Findings, {name}  ", standing_mark(board, name), muted(f" {since}" if since else "")
         )
         took = f"asked in {milliseconds(snapshot.value.took_ms)}" if snapshot.value is not None else ""
         table.face(title, aside(snapshot, board.monotonic(), took))
@@ -158,16 +159,14 @@ class Health(Frame):
 
     def _cells(self, finding: Finding) -> tuple[Content, ...]:
         level = finding.level
-        title = Content(finding.title or finding.check)
-        if finding.subject:
-            title = Content.assemble(title, muted(f" {finding.subject}"))
         summary = (
             Content(finding.summary) if level is Level.OK else Content.styled(finding.summary, STYLE[level])
         )
         since = (self.board.now() - finding.at).total_seconds()
         return (
             Content.styled(f"{GLYPH[level]} {level}", STYLE[level]),
-            title,
+            Content(finding.title or finding.check),
+            muted(finding.subject),
             summary,
             muted(milliseconds(finding.took_ms) if finding.took_ms else "–"),
             muted(short(since) if since >= 5 else "now"),
@@ -270,23 +269,6 @@ class Health(Frame):
             items.append(CopyItem("the evidence", "\n".join(line.plain for line in lines)))
         items.append(CopyItem("all findings", self.query_one("#findings", Table).text()))
         return items
-
-
-class FindingsTable(Table):
-    """As high as there are findings, within what the layout gives."""
-
-    HELP = "The findings. `enter` shows the whole evidence of the one under the cursor."
-
-    def get_content_height(self, container: object, viewport: object, width: int) -> int:
-        """Heading and rows."""
-        return max(len(self.rows), 3) + 1
-
-    def fill(self, rows: Iterable[Row], *, empty: Sequence[Content] = ()) -> None:
-        """Take the height of the rows."""
-        before = len(self.rows)
-        super().fill(rows, empty=empty)
-        if len(self.rows) != before:
-            self.refresh(layout=True)
 
 
 def _key(finding: Finding) -> str:

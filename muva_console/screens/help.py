@@ -83,15 +83,17 @@ def _keys(node: DOMNode, told: set[str], app: App[Any]) -> Iterable[Content]:
     by_action: dict[str, tuple[list[str], str]] = {}
     for _key, binding in node._bindings:
         what = binding.tooltip or binding.description
-        if not what or binding.system:
-            continue
+        if not what or binding.system or not binding.id:
+            continue  # what a library's widget binds besides is its own affair
         display = app.get_key_display(binding)
         keys, _ = by_action.setdefault(binding.action, ([], what))
         if display not in keys and _key not in told:
             keys.append(display)
     for bindings in node._bindings.key_to_bindings:
         told.add(bindings)
-    for keys, what in by_action.values():
+    shown = [binding.action for _key, binding in node._bindings if binding.show]
+    for action in sorted(by_action, key=lambda each: each not in shown):
+        keys, what = by_action[action]
         if keys:
             yield Content.assemble("  ", crop(strong(" ".join(keys)), _KEYS), what)
 

@@ -98,22 +98,24 @@ class Overview(Frame):
         "`tab` goes from panel to panel, `enter` opens the evidence."
     )
     DEFAULT_CSS = """
-    Overview #cards { layout: grid; grid-gutter: 0; grid-rows: auto; height: auto; overflow-y: auto; }
-    Overview .card { height: 8; }
-    Overview.-high .card { height: 15; }
-    Overview.-narrow .card { height: 5; }
-    Overview.-narrow.-tall .card { height: 8; }
-    Overview #cards { max-height: 16; }
-    Overview.-narrow.-tall #cards { max-height: 24; }
-    Overview.-high #cards { max-height: 60%; }
-    Overview #below { layout: grid; grid-size: 2; grid-columns: 11fr 9fr; grid-rows: 1fr; height: 1fr; }
-    Overview #below > * { height: 100%; }
-    Overview #evidence { display: none; }
-    Overview.-wide #below.-concerned #evidence { display: block; row-span: 2; }
-    Overview.-wide #below.-concerned { grid-rows: 1fr 1fr; }
-    Overview.-narrow #below { grid-size: 1; grid-columns: 1fr; }
-    Overview.-narrow #changed { display: none; }
-    Overview.-narrow.-tall #changed { display: block; }
+    Overview #cards { layout: grid; grid-rows: 8; height: auto; max-height: 16; overflow-y: auto; }
+    Overview .card { height: 100%; }
+    Overview.-high #cards { grid-rows: 15; max-height: 60%; }
+    Overview.-narrow #cards { grid-rows: 5; }
+    Overview.-narrow.-tall #cards { grid-rows: 8; max-height: 24; }
+    Overview.-narrow.-high #cards { grid-rows: 8; max-height: 32; }
+    Overview #below { layout: grid; grid-size: 1; grid-rows: auto 1fr; height: 1fr; }
+    Overview #needs { height: auto; max-height: 20; }
+    Overview #changed { height: 100%; }
+    Overview #evidence { display: none; height: 100%; row-span: 2; }
+    Overview.-wide #below { grid-size: 2; grid-columns: 1fr 1fr; grid-rows: 1fr; }
+    Overview.-wide #needs { height: 100%; }
+    Overview.-wide #below.-concerned { grid-rows: auto 1fr; }
+    Overview.-wide #below.-concerned #needs { height: auto; }
+    Overview.-wide #below.-concerned #evidence { display: block; }
+    Overview.-narrow.-short #below { grid-rows: 1fr; }
+    Overview.-narrow.-short #needs { height: 100%; }
+    Overview.-narrow.-short #changed { display: none; }
     """
 
     def __init__(self) -> None:

@@ -61,17 +61,6 @@ class ProcessTable(Table):
                 tooltip="Plan another memory limit"),
     ]  # fmt: skip
 
-    def get_content_height(self, container: object, viewport: object, width: int) -> int:
-        """Heading and rows."""
-        return max(len(self.rows), 3) + 1
-
-    def fill(self, rows: Iterable[Row], *, empty: Sequence[Content] = ()) -> None:
-        """Take the height of the rows."""
-        before = len(self.rows)
-        super().fill(rows, empty=empty)
-        if len(self.rows) != before:
-            self.refresh(layout=True)
-
     async def action_act(self, action: str) -> None:
         """Hand it to the screen, which knows the process."""
         screen = self.screen

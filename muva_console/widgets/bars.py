@@ -19,7 +19,7 @@ from muva_console.ops.links.base import LinkState
 from muva_console.ops.readings import Level
 from muva_console.widgets.fit import Part, fit
 from muva_console.widgets.format import clock, plural
-from muva_console.widgets.level import LINK_GLYPH, mark
+from muva_console.widgets.level import LINK_GLYPH, mark, muted
 
 _SEPARATOR = Content.styled(" ▏ ", "$t-faint")
 
@@ -32,7 +32,8 @@ class BandState:
     environment: str
     kind: str
     """production, staging or other: which colours the band wears."""
-    level: Level
+    level: Level | None
+    """None where there is nothing to ask."""
     word: str
     """``healthy``, ``down``, ``slow`` …"""
     since: str
@@ -82,7 +83,7 @@ class Band(Widget):
             return fit([], [time], self.size.width)
         name = state.environment.upper()
         where = Content.styled(f" {name} ", f"$t-band-{state.kind}")
-        level = mark(state.level, state.word)
+        level = muted(f"◌ {state.word}") if state.level is None else mark(state.level, state.word)
         since = Content.assemble(level, (f" {state.since}", "$t-muted")) if state.since else level
         left = [
             Part(Content(f" {state.project} "), 30),

@@ -73,7 +73,7 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     def compose(self) -> ComposeResult:
         """The box, with its keys at the bottom."""
         box = Container(*self.content(), KeyBar(), id="box")
-        box.border_title = Content(f" {self.heading()} ")
+        box.border_title = Content.styled(self.heading(), "$t-strong")
         yield box
 
     def on_mount(self) -> None:

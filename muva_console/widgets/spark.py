@@ -10,21 +10,17 @@ _STEPS = "▁▂▃▄▅▆▇█"
 
 
 def buckets(values: Sequence[float | None], width: int) -> list[float | None]:
-    """The newest of `values` in `width` places: the highest of each bucket, None where nothing is known."""
-    if width <= 0:
-        return []
-    if len(values) <= width:
-        return [None] * (width - len(values)) + list(values)
-    per = -(-len(values) // width)
-    # buckets are counted from the newest value, so the shape of the past does not change as time goes on
+    """`values` spread over `width` places: the highest of each, None where nothing is known."""
+    count = len(values)
+    if width <= 0 or not count:
+        return [None] * max(0, width)
     out: list[float | None] = []
-    end = len(values)
-    while end > 0 and len(out) < width:
-        part = [value for value in values[max(0, end - per) : end] if value is not None]
+    for place in range(width):
+        start = place * count // width
+        end = max(start + 1, (place + 1) * count // width)
+        part = [value for value in values[start:end] if value is not None]
         out.append(max(part) if part else None)
-        end -= per
-    out.reverse()
-    return [None] * (width - len(out)) + out
+    return out
 
 
 def sparkline(

@@ -136,7 +136,7 @@ class Table(Panel):
                 cursor = new[min(at, len(new) - 1)].key
         if len(new) != len(old):
             self._lines_changed()
-            self.refresh()
+            self.refresh(layout=self.styles.is_auto_height)
         else:
             for index, (before, after) in enumerate(zip(old, new, strict=True)):
                 if before.key != after.key or not _same(before.cells, after.cells):
@@ -145,6 +145,10 @@ class Table(Panel):
             self.refresh()
         if cursor != self._cursor:
             self._set_cursor(cursor)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Where the height is `auto`: the heading and a line each."""
+        return max(1, len(self._rows) or len(self._empty)) + self._heading
 
     def choose(self, key: str) -> bool:
         """Put the cursor on a thing; False when it is not there."""

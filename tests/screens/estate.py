@@ -439,6 +439,9 @@ def remember(app: MuvaApp, name: str, *, slow: bool = False, count: int = 90) ->
         rising = slow and number < 14
         api = 900.0 - number * 20 if rising else 74.0 + wave
         db = 64.0 - number if rising else 9.0 + wave / 3
+        if number < 6 and slow:
+            memory.take(report(name, troubled(), api=api, db=db), mono)
+            continue
         memory.remember("api-health", mono, at, Level.WARN if rising else Level.OK, api)
         memory.remember("database", mono, at, Level.OK, db)
 
