@@ -282,6 +282,7 @@ async def _prepare() -> ssl.SSLContext:
     """Pay for what the first request needs before its clock starts."""
     from muva_console.ops.links import http_exchange, http_wire  # noqa: F401 - loaded here on purpose
 
+    "example.test".encode("idna")  # the codec is loaded when it is first asked for
     return await shared_context()
 
 
