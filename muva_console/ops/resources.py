@@ -80,7 +80,8 @@ class HostResources(Struct, frozen=True, kw_only=True):
     cores: int
     load: tuple[float, float, float]
     cpu_fraction: float | None
-    """Share of all cores that was busy between the two samples taken within the same round trip."""
+    """Share of all cores that was busy since the last reading, or between two samples within the same
+    round trip where there is none of late."""
     memory_total: int
     memory_available: int
     swap_total: int

@@ -201,6 +201,7 @@ async def test_a_key_in_the_agent(
     finally:
         agent.terminate()
         agent.wait()
+        Path(path).unlink(missing_ok=True)
 
 
 async def test_an_agent_that_is_gone_harms_nothing(
