@@ -78,6 +78,6 @@ def _environment(estate: Estate, site: Site, baseline: float) -> dict[str, Any]:
             "baseline": f"{max(1, round(baseline * 1000))}ms",
             # Short, so that a fault that was mended is soon forgotten.
             "restarts": 3,
-            "restart_window": "20s",
+            "restart_window": "60s",
         },
     }

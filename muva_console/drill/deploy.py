@@ -17,7 +17,7 @@ from muva_console.drill.state import Estate, Site
 BUILD = "pnpm install --frozen-lockfile && pnpm run build"
 """The playbook's build."""
 
-_HEALTHY_TIMEOUT = 30.0
+_HEALTHY_TIMEOUT = 60.0
 
 
 def write_env_file(estate: Estate, site: Site) -> None:
@@ -56,7 +56,7 @@ async def deploy(estate: Estate, site: Site) -> None:
         f"git reset --quiet --hard origin/{site.branch} && {BUILD}",
         cwd=site.directory, timeout=120.0,
     )  # fmt: skip
-    await on_host(estate, f"pm2 restart {shlex.quote(site.process)} && pm2 save", cwd=site.directory)
+    await on_host(estate, f"pm2 restart {shlex.quote(site.process)}", cwd=site.directory)
 
 
 async def start_daemon(estate: Estate) -> None:

@@ -48,7 +48,7 @@ async def listens(port: int) -> bool:
 
 
 async def until(
-    true: Callable[[], Awaitable[bool]], what: str, *, timeout: float = 30.0, every: float = 0.05
+    true: Callable[[], Awaitable[bool]], what: str, *, timeout: float = 60.0, every: float = 0.05
 ) -> None:
     """Wait until a condition holds. Raises OpsError, naming `what`, after `timeout` seconds."""
     deadline = time.monotonic() + timeout

@@ -59,14 +59,14 @@ def _command(process: psutil.Process) -> bytes:
         return b""
 
 
-def traces() -> set[str]:
+def traces(estate: Estate) -> list[str]:
     """What an estate could leave outside of its folder."""
     places = (Path(tempfile.gettempdir()), Path("/dev/shm"))
-    names = {
-        str(entry) for place in places for entry in place.iterdir() if not entry.name.startswith("pytest")
-    }
-    segments = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
-    return names | {f"shm {line.split()[1]}" for line in segments}
+    return [str(entry) for place in places for entry in place.iterdir() if estate.id in entry.name]
+
+
+def segments() -> set[int]:
+    return {int(line.split()[1]) for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
 
 
 def listeners(pids: list[int]) -> set[tuple[str, int]]:
@@ -174,12 +174,12 @@ def test_secrets_are_for_the_owner_alone(estate: Estate) -> None:
 
 
 async def test_an_estate_beside_another_leaves_nothing_behind(estate: Estate, tmp_path: Path) -> None:
-    before = traces()
     directory = tmp_path / ("long" * 25) / "estate"  # too long for PM2's sockets: a short folder is needed
     mine = await estates.up(directory)
     assert mine.short is not None
     assert mine.id != estate.id
-    processes = members(mine.id, mine.data)
+    processes, segment = members(mine.id, mine.data), postgres.shared_memory(mine)
+    assert segment in segments()
     mine_listens, other_listens = listeners(processes), listeners(members(estate.id, estate.data))
     assert len(processes) > 8
     assert len(mine_listens) == 4
@@ -197,9 +197,8 @@ async def test_an_estate_beside_another_leaves_nothing_behind(estate: Estate, tm
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past connections may linger
             probe.bind(("127.0.0.1", port))
-    assert {
-        trace for trace in traces() - before if mine.id in trace or "shm" in trace or "PostgreSQL" in trace
-    } == set()
+    assert traces(mine) == []
+    assert segment not in segments()
     assert (await estates.status(estate.directory)).whole
     assert not await estates.down(directory)
 

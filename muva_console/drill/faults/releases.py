@@ -17,6 +17,9 @@ from muva_console.drill.ports import listens, until
 from muva_console.drill.state import Estate, Site
 from muva_console.ops.errors import OpsError
 
+LOOP = 3
+"""Restarts after which a fault of this kind is there: what the estate's configuration calls a loop."""
+
 _SERVER = "src/server.js"
 _LISTEN = "  server.listen("
 _ANSWER = "    return await api[pathname](request);"
@@ -75,7 +78,7 @@ def _fault(
         async def shows() -> bool:
             return await seen(estate, site, counter)
 
-        await until(shows, f"{title.lower()} on {site.environment}", timeout=40.0, every=0.1)
+        await until(shows, f"{title.lower()} on {site.environment}", timeout=90.0, every=0.1)
 
     async def mend(estate: Estate, site: Site, memory: Memory) -> None:
         bad = release(float(memory.get("baseline", "0.02")))
@@ -88,11 +91,11 @@ def _fault(
 
 
 async def _restarted_without_answer(estate: Estate, site: Site, counter: int) -> bool:
-    return starts(estate, site) >= counter + 2 and not await listens(site.port)
+    return starts(estate, site) >= counter + LOOP and not await listens(site.port)
 
 
 async def _restarted(estate: Estate, site: Site, counter: int) -> bool:
-    return starts(estate, site) > counter
+    return starts(estate, site) >= counter + LOOP
 
 
 async def _slow(estate: Estate, site: Site, counter: int) -> bool:
