@@ -173,6 +173,8 @@ class Panel(ScrollView, can_focus=True):
         if selection is not None and (span := selection.get_span(index)) is not None:
             start, end = span
             selected = self.screen.get_visual_style("screen--selection")
+            if self.app.has_class("-ansi-theme"):
+                selected = Style(reverse=True)
             line = line.stylize(selected, start, len(line) if end == -1 else end)
         return Strip(line.render_segments(style), width).apply_offsets(0, index)
 
