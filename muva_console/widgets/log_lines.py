@@ -36,6 +36,8 @@ BYTES_A_SECOND = 56 * 1024
 """What drawing again may cost; the bar is 80 KiB/s for the whole terminal."""
 BYTES_A_STYLE = 42
 """Bytes that a run of one style takes besides its text: 24-bit colours of text and ground, and the reset."""
+NARROW = 60
+"""Below this many cells the process gives way to the text."""
 BUSY_TICK = 0.02
 """Seconds between two slices of a search over old lines: keys come in between."""
 COPY_LINES = 100_000
@@ -143,6 +145,11 @@ class LogLines(ScrollView, can_focus=True):
     # --- what others may ask and tell
 
     @property
+    def in_sight(self) -> Size:
+        """The cells that lines are drawn in: without the scroll bar."""
+        return self.scrollable_content_region.size
+
+    @property
     def buffer(self) -> LogBuffer:
         """The buffer in sight."""
         return self._buffer
@@ -156,6 +163,17 @@ class LogLines(ScrollView, can_focus=True):
     def following(self) -> bool:
         """Whether the end is followed."""
         return self._following
+
+    @property
+    def columns(self) -> Columns:
+        """Which columns stand before the text."""
+        return self._columns
+
+    @property
+    def top_line(self) -> int | None:
+        """The number of the line at the top; None when there is none."""
+        found = self._rows.at(self.scroll_offset.y)
+        return None if found is None else found[0]
 
     @property
     def asleep(self) -> bool:
@@ -215,7 +233,7 @@ class LogLines(ScrollView, can_focus=True):
         cost = self._bytes / BYTES_A_SECOND
         if not self._following:
             return max(TICK, min(READING_TICK, cost))
-        flood = self._buffer.next_seq - self._index.next_seq >= self.size.height
+        flood = self._buffer.next_seq - self._index.next_seq >= self.in_sight.height
         return max(cost, FLOOD_TICK if flood else TICK)
 
     def _schedule(self, pace: float) -> None:
@@ -262,7 +280,7 @@ class LogLines(ScrollView, can_focus=True):
             return
         self._synced = now
         size = Size(max(self._widest + self._columns.width, 1), self._rows.total)
-        shown_before = min(self.virtual_size.height, self.scroll_offset.y + self.size.height)
+        shown_before = min(self.virtual_size.height, self.scroll_offset.y + self.in_sight.height)
         self._placing = True
         try:
             if size != self.virtual_size:
@@ -275,7 +293,7 @@ class LogLines(ScrollView, can_focus=True):
         finally:
             self._placing = False
         if self._following or self._index.backlog or self._rows.width is not None:
-            if top == self.scroll_offset.y == 0 and size.height <= self.size.height:
+            if top == self.scroll_offset.y == 0 and size.height <= self.in_sight.height:
                 new = size.height - shown_before
                 self.refresh_lines(shown_before, new) if new > 0 else self.refresh()
             else:
@@ -295,7 +313,7 @@ class LogLines(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One row."""
         row = self.scroll_offset.y + y
-        width = self.size.width
+        width = self.in_sight.width
         found = self._rows.find(row)
         if found is None:
             return Strip.blank(width, self._paint().base)
@@ -340,7 +358,8 @@ class LogLines(ScrollView, can_focus=True):
     def _fit_columns(self) -> None:
         """The process column is there when several processes are, unless somebody chose."""
         names = self._buffer.processes()
-        wanted = self._show_process if self._show_process is not None else len(names) > 1
+        several = len(names) > 1 and self.in_sight.width >= NARROW
+        wanted = self._show_process if self._show_process is not None else several
         width = min(PROCESS_WIDTH, max(map(len, names), default=0)) if wanted else 0
         self._widest = max(self._widest, self._widest_in_sight())
         if width != self._columns.process:
@@ -349,14 +368,14 @@ class LogLines(ScrollView, can_focus=True):
     def _widest_in_sight(self) -> int:
         if self._wrap:
             return 0
-        top = max(0, len(self._index) - self.size.height) if self._following else self.scroll_offset.y
-        return max((len(line.text) for line in self._index.lines(top, top + self.size.height)), default=0)
+        top = max(0, len(self._index) - self.in_sight.height) if self._following else self.scroll_offset.y
+        return max((len(line.text) for line in self._index.lines(top, top + self.in_sight.height)), default=0)
 
     def _relayout(self, columns: Columns) -> None:
         """Draw all anew: other columns, another width, wrapped or not; the reader's line stays."""
         self._columns = columns
         self._strips.clear()
-        room = max(8, self.size.width - columns.width)
+        room = max(8, self.in_sight.width - columns.width)
         if self._rows.wrap(room if self._wrap else None):
             self._rows.refresh()
         self._synced = 0.0
@@ -436,7 +455,7 @@ class LogLines(ScrollView, can_focus=True):
         """The text selected with the mouse, as it stands on the screen."""
         start, end = selection.start or Offset(0, 0), selection.end
         last = min(self._rows.total - 1 if end is None else end.y, start.y + COPY_LINES)
-        width = self.size.width
+        width = self.in_sight.width
         rows = []
         for row in range(start.y, last + 1):
             found = self._rows.find(row)

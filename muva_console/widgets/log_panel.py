@@ -108,7 +108,7 @@ def _counts(status: LogStatus) -> list[Part]:
     else:
         parts.append(Part(muted(plural(status.total, "line")), 3))
     if status.errors:
-        parts.append(Part(Content.styled(f"✖ {plural(status.errors, 'error')}", STYLE[Level.FAIL]), 4))
+        parts.append(Part(Content.styled(f"✖ {plural(status.errors, 'error line')}", STYLE[Level.FAIL]), 4))
     return parts
 
 

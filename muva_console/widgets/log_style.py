@@ -66,7 +66,7 @@ def _second(second: int) -> tuple[str, str]:
 def time_text(line: LogLine, form: str) -> str:
     """The time column of a line: ``~`` before a time that is an estimate, dashes for none."""
     if line.at_ms is None:
-        return " --:--:--" if form == "time" else f" {'':10} --:--:--    "
+        return " --:--:--" if form == "time" else f" {'':10} --:--:--     "
     day, clock = _second(line.at_ms // 1000)
     mark = "~" if line.clock is Clock.ESTIMATED else " "
     return f"{mark}{clock}" if form == "time" else f"{mark}{day} {clock}.{line.at_ms % 1000:03d}Z"

@@ -97,7 +97,7 @@ class LogView(LogLines, can_focus=True):
             first, last = self._selection()
             start, stop = index.position(first), index.position(last + 1)
         else:
-            top, end = self.scroll_offset.y, self.scroll_offset.y + self.size.height
+            top, end = self.scroll_offset.y, self.scroll_offset.y + self.in_sight.height
             first_row, last_row = self._rows.at(top), self._rows.at(min(end, self._rows.total) - 1)
             if first_row is None or last_row is None:
                 return "", 0
@@ -121,7 +121,7 @@ class LogView(LogLines, can_focus=True):
 
     def action_page(self, step: int) -> None:
         """A page up or down; with a cursor, the cursor."""
-        rows = max(1, self.size.height - 1)
+        rows = max(1, self.in_sight.height - 1)
         if self._cursor is not None:
             self._selected_from = None
             self._step(step * rows)
@@ -161,7 +161,7 @@ class LogView(LogLines, can_focus=True):
         self._leave()
         self._cursor = seq
         self._hint = ""
-        row, height = self._rows.row_of(seq), self.size.height
+        row, height = self._rows.row_of(seq), self.in_sight.height
         if not self.scroll_offset.y <= row < self.scroll_offset.y + height:
             near = abs(row - self.scroll_offset.y) <= 2 * height
             above = row < self.scroll_offset.y
@@ -175,7 +175,7 @@ class LogView(LogLines, can_focus=True):
             return
         at = self._cursor
         if at is None:
-            last = self._rows.at(min(self.scroll_offset.y + self.size.height, self._rows.total) - 1)
+            last = self._rows.at(min(self.scroll_offset.y + self.in_sight.height, self._rows.total) - 1)
             if last is not None:
                 self._point(last[0])
             return
@@ -222,7 +222,7 @@ class LogView(LogLines, can_focus=True):
         """Go to the error before or after the cursor, or what is in sight."""
         start = self._cursor
         if start is None:
-            end = min(self.scroll_offset.y + self.size.height, self._rows.total)
+            end = min(self.scroll_offset.y + self.in_sight.height, self._rows.total)
             found = self._rows.at(self.scroll_offset.y if step > 0 else end - 1)
             start = -1 if found is None else found[0] + (1 if step < 0 else -1)
         seq = self._index.find_level(max(0, start), step)
