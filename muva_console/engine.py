@@ -9,16 +9,17 @@ own; the screens send it work and get snapshots back.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from muva_console.ops.feed import Feed, Snapshot
 
 T = TypeVar("T")
 
-STOP_TIMEOUT = 5.0
-"""Seconds that closing links may take when the console ends."""
+STOP_TIMEOUT = 12.0
+"""Seconds that `closing` may take when the console ends; it has smaller bounds of its own."""
 
 
 class Engine:
@@ -89,21 +90,41 @@ class Engine:
         """
         return _Watch(self, feed, viewer, asyncio.get_running_loop()).stop
 
-    async def iterate(self, make: Callable[[], AsyncIterator[T]]) -> AsyncIterator[T]:
-        """Iterate, from the calling loop, over an iterator that runs in the ops loop.
+    async def iterate(self, make: Callable[[], AsyncIterator[T]]) -> AsyncGenerator[T, None]:
+        """Iterate, from the calling loop, over work that runs in the ops loop and goes on at its own pace.
 
-        The work goes on at its own pace: items wait in an unbounded queue (events of an operation are
-        few), and leaving the iteration does not end the work. An act must not be half done because
-        nobody looks any more.
+        Leaving the iteration does not end the work: an act must not be half done because nobody looks any
+        more. Items wait in an unbounded queue, for the events of an act are few.
         """
+        queue, _ = self._pump(make)
+        async for item in _drained(queue):
+            yield item
+
+    async def stream(self, make: Callable[[], AsyncIterator[T]]) -> AsyncGenerator[T, None]:
+        """As `iterate`, for what somebody only looks at: leaving the iteration ends what is iterated."""
+        queue, pump = self._pump(make)
+        try:
+            async for item in _drained(queue):
+                yield item
+        finally:
+            pump.cancel()
+
+    def _pump(
+        self, make: Callable[[], AsyncIterator[T]]
+    ) -> tuple[asyncio.Queue[tuple[bool, Any]], concurrent.futures.Future[None]]:
         here = asyncio.get_running_loop()
         queue: asyncio.Queue[tuple[bool, Any]] = asyncio.Queue()
 
         async def pump() -> None:
+            items = make()
             try:
-                async for item in make():
+                async for item in items:
                     here.call_soon_threadsafe(queue.put_nowait, (True, item))
                 ended: BaseException | None = None
+            except asyncio.CancelledError:
+                if isinstance(items, AsyncGenerator):
+                    await items.aclose()
+                raise
             except BaseException as error:  # handed to the one who iterates
                 ended = error
             try:
@@ -111,15 +132,18 @@ class Engine:
             except RuntimeError:
                 return  # the screen's loop is gone; the work is done and recorded
 
-        asyncio.run_coroutine_threadsafe(pump(), self.loop)
-        while True:
-            more, item = await queue.get()
-            if more:
-                yield item
-            elif item is not None:
-                raise item
-            else:
-                return
+        return queue, asyncio.run_coroutine_threadsafe(pump(), self.loop)
+
+
+async def _drained(queue: asyncio.Queue[tuple[bool, Any]]) -> AsyncIterator[Any]:
+    while True:
+        more, item = await queue.get()
+        if more:
+            yield item
+        elif item is not None:
+            raise item
+        else:
+            return
 
 
 class _Watch(Generic[T]):

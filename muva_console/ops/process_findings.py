@@ -87,7 +87,7 @@ def _of_process(list: ProcessList, process: Process, thresholds: Thresholds) -> 
         return _Opinion(Level.FAIL, summary, evidence)
     unasked = process.restarts_in_window
     if unasked is not None and unasked >= thresholds.restarts:
-        within = _within(list, process, thresholds)
+        within = _within(thresholds)
         summary = f"PM2 restarted {name} {unasked} times in {within}{_ending(process)}"
         return _Opinion(Level.FAIL, summary, (*evidence, *_memory_restarts(process)))
     if process.status in {"stopped", "one-launch-status"}:
@@ -123,7 +123,7 @@ def _of_running(
     unasked = process.restarts_in_window
     if unasked:
         times = "once" if unasked == 1 else f"{unasked} times"
-        within = _within(list, process, thresholds)
+        within = _within(thresholds)
         summary = f"{name} is up{up}, but PM2 had to restart it {times} in {within}{_ending(process)}"
         return _Opinion(Level.WARN, summary, (*evidence, *_memory_restarts(process)))
     young = uptime is None or uptime < thresholds.restart_window
@@ -133,14 +133,10 @@ def _of_running(
     return _Opinion(Level.OK, f"{name} is up{up}", evidence)
 
 
-def _within(list: ProcessList, process: Process, thresholds: Thresholds) -> str:
-    """The time in which restarts were counted: the window, or less when the process is younger."""
-    span: float = thresholds.restart_window
-    if process.created_at is not None:
-        age = list.at.timestamp() + list.clock_offset - process.created_at.timestamp()
-        span = max(1.0, min(span, age))
-    minutes = round(span / 60)
-    return f"{minutes} minutes" if minutes > 1 else spell(span)
+def _within(thresholds: Thresholds) -> str:
+    """The window in which restarts were counted. (`created_at` is no bound: PM2 sets it at every start.)"""
+    minutes = round(thresholds.restart_window / 60)
+    return f"{minutes} minutes" if minutes > 1 else spell(thresholds.restart_window)
 
 
 def _ending(process: Process) -> str:

@@ -359,7 +359,7 @@ class ProcessReader:
         host_now = clock + now - self._survey.taken
         since = host_now - self._window
         told = self._log.restarts(process.pm_id, process.name, since)
-        unasked = max(told.unasked, counted - told.asked)
+        unasked = max(told.unasked, counted - told.asked - told.settled)
         began = process.started_at.timestamp() if process.started_at is not None else None
         quiet = began is not None and began <= since  # the present run is older than the window
         known = unasked > 0 or quiet or self._log.covers_from <= since or watched >= self._window

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from muva_console.ops.pm2.model import ProcessList
     from muva_console.ops.processes import ProcessReader
 
-CLOSE_TIMEOUT = 3.0
-"""Seconds that all links together may take to close."""
+ABANDON_TIMEOUT = 5.0
+"""Seconds that acts under way may take to be abandoned and recorded; above performer.CLOSE_TIMEOUT."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds that the feeds, the links and the journal may each take to close."""
 
 
 class Workspace:
@@ -63,7 +65,10 @@ class Workspace:
     def journal(self) -> Journal:
         """The record. Opened on first use."""
         return Journal(
-            journal_directory(self.config.journal, beside=self.base), self.engineer, redact=self.redact
+            journal_directory(self.config.journal, beside=self.base),
+            self.engineer,
+            redact=self.redact,
+            shared=self.config.journal.directory is not None,
         )
 
     @cached_property
@@ -137,21 +142,28 @@ class Workspace:
         return tuple(link.state for link in self._hosts.values())
 
     async def close(self) -> None:
-        """Stop the feeds and close every link; bounded, and never raises."""
+        """Abandon what is being done, stop the feeds, close every link, then the journal; bounded, and
+        never raises. The order matters: an act that is abandoned still needs its link, and its record.
+        """
+        if "performer" in self.__dict__:
+            await _bounded([self.performer.close()], ABANDON_TIMEOUT)
         closing: list[Awaitable[object]] = [environment.close() for environment in self.environments.values()]
-        closing += [reader.close() for reader in self._readers.values()]
-        closing += [link.close() for link in self._hosts.values()]
+        await _bounded([*closing, *(reader.close() for reader in self._readers.values())], CLOSE_TIMEOUT)
+        await _bounded([link.close() for link in self._hosts.values()], CLOSE_TIMEOUT)
         if "journal" in self.__dict__:
-            closing.append(self.journal.close())
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await asyncio.gather(*closing, return_exceptions=True)
-        except TimeoutError:
-            return
+            await _bounded([self.journal.close()], CLOSE_TIMEOUT)
+
+
+async def _bounded(closing: list[Awaitable[object]], seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*closing, return_exceptions=True)
+    except TimeoutError:
+        return
 
 
 def _import_links() -> None:
     from importlib import import_module
 
-    for name in ("asyncssh", "asyncpg", "httpcore"):
+    for name in ("asyncssh", "asyncpg", "h11"):
         import_module(name)

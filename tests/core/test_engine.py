@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 
 import pytest
 
@@ -93,6 +94,23 @@ async def test_leaving_an_iteration_does_not_end_the_work(engine: Engine) -> Non
         break
     go_on.set()
     assert done.wait(5)
+
+
+async def test_leaving_a_stream_ends_what_is_streamed(engine: Engine) -> None:
+    closed = threading.Event()
+
+    async def endless() -> AsyncIterator[int]:
+        try:
+            while True:
+                yield 1
+                await asyncio.sleep(0.001)
+        finally:
+            closed.set()
+
+    async with aclosing(engine.stream(endless)) as items:
+        async for _ in items:
+            break
+    assert closed.wait(5)
 
 
 async def test_an_error_reaches_the_one_who_iterates(engine: Engine) -> None:

@@ -48,8 +48,25 @@ def read(*pieces: bytes, offset: float = 0.0) -> DaemonLog:
 
 def test_asked_crashed_and_over_the_limit_are_told_apart() -> None:
     told = read(LOG).restarts(0, "web", BEGAN)
-    assert (told.unasked, told.asked, told.memory) == (3, 1, 1)
+    assert (told.unasked, told.asked, told.settled, told.memory) == (2, 1, 1, 1)
     assert read(LOG).restarts(0, "web", stamp("2026-11-22T10:02:30")).unasked == 1
+
+
+def test_a_restart_by_hand_is_a_new_beginning() -> None:
+    crash = (
+        b"2026-11-22T10:05:0%d: PM2 log: App [web:0] exited with code [1] via signal [SIGINT]\n"
+        b"2026-11-22T10:05:0%d: PM2 log: App [web:0] starting in -fork mode-\n"
+    )
+    by_hand = (
+        b"2026-11-22T10:05:05: PM2 log: Stopping app:web id:0\n"
+        b"2026-11-22T10:05:05: PM2 log: App [web:0] exited with code [0] via signal [SIGINT]\n"
+        b"2026-11-22T10:05:05: PM2 log: App [web:0] starting in -fork mode-\n"
+    )
+    looping = LOG + b"".join(crash % (second, second) for second in range(5))
+    since = stamp("2026-11-22T10:04:30")
+    assert read(looping).restarts(0, "web", since).unasked == 5
+    assert read(looping, by_hand).restarts(0, "web", since).unasked == 0
+    assert read(looping, by_hand, crash % (8, 8)).restarts(0, "web", since).unasked == 1
 
 
 def test_a_reload_of_a_cluster_was_asked_for() -> None:
@@ -80,7 +97,7 @@ def test_any_pieces_tell_the_same(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(LOG)]
     log = read(*(LOG[a:b] for a, b in pairwise(edges)))
     told = log.restarts(0, "web", BEGAN)
-    assert (told.unasked, told.asked, told.memory) == (3, 1, 1)
+    assert (told.unasked, told.asked, told.memory) == (2, 1, 1)
 
 
 @given(st.binary(max_size=400))

@@ -71,7 +71,7 @@ def test_up() -> None:
         (
             {"restarts_in_window": 14, "created_at": AT - timedelta(minutes=3), "exit_code": 1},
             Level.FAIL,
-            "PM2 restarted web 14 times in 3 minutes; the last run ended with code 1",
+            "PM2 restarted web 14 times in 5 minutes; the last run ended with code 1",
         ),
         (
             {"restarts_in_window": 3, "status": "launching"},

@@ -36,8 +36,11 @@ class Restarts:
     """What the log says of one process within a window."""
 
     unasked: int = 0
-    """Restarts that nobody asked for: crashes, kills, the memory limit."""
+    """Restarts that nobody asked for (crashes, kills, the memory limit) since somebody last asked for one:
+    a restart by hand, or a deployment, is a new beginning and is judged by what comes after it."""
     asked: int = 0
+    settled: int = 0
+    """Unasked ones before the last that was asked for."""
     memory: int = 0
     """Those of `unasked` that the memory limit made."""
 
@@ -100,9 +103,14 @@ class DaemonLog:
         history = self._histories.get(pm_id)
         if history is not None and history.name == name:
             for at, how in history.starts:
-                if at >= since:
-                    found.unasked += how != "asked"
-                    found.asked += how == "asked"
+                if at < since:
+                    continue
+                if how == "asked":
+                    found.asked += 1
+                    found.settled += found.unasked
+                    found.unasked = found.memory = 0
+                else:
+                    found.unasked += 1
                     found.memory += how == "memory"
         return found
 

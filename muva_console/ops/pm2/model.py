@@ -38,8 +38,9 @@ class Process(Struct, frozen=True, kw_only=True):
     """restart_time: the counter since the process was added."""
     unstable_restarts: int = 0
     restarts_in_window: int | None = None
-    """Restarts within the restart window that nobody asked for (crash, kill, memory limit); None until it
-    has been watched or told by the daemon's log. A lower bound where the log begins within the window."""
+    """Restarts within the restart window that nobody asked for (crash, kill, memory limit), counted from the
+    last one that somebody did ask for; None until it has been watched or told by the daemon's log. A lower
+    bound where the log begins within the window."""
     memory_restarts: int | None = None
     """Those of them that PM2 made because `memory_limit` was exceeded; None where the log does not tell."""
     started_at: datetime | None = None
