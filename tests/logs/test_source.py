@@ -8,7 +8,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -210,10 +210,30 @@ async def test_rotation_and_truncation_are_followed(tmp_path: Path) -> None:
         append(one.out_log, "after rotation\n")
         await until(lambda: "after rotation" in got.texts())
         os.truncate(one.out_log, 0)
-        await asyncio.sleep(1.2)  # tail notices a cut file by its size, a second apart
         append(one.out_log, "cut\n")
         await until(lambda: "cut" in got.texts())
     assert got.texts() == ["before", "after rotation", "cut"]
+
+
+async def test_a_file_rotated_before_its_tail_begins_is_shown_from_its_beginning(tmp_path: Path) -> None:
+    one = process(tmp_path)
+    append(one.out_log, "a long first line\n")
+    append(one.err_log, "")
+
+    class Rotating(LocalLink):
+        """Rotates the file in the moment between reading it and following it."""
+
+        def stream(
+            self, command: str, *, stderr: bool = False
+        ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+            if one.out_log in command:
+                Path(one.out_log).rename(one.out_log + ".1")
+                append(one.out_log, "the second file\nand its second line\n")
+            return super().stream(command, stderr=stderr)
+
+    async with following(Rotating(), [one]) as got:
+        await until(lambda: len(got.texts()) >= 3)
+    assert got.texts() == ["a long first line", "the second file", "and its second line"]
 
 
 async def test_a_file_that_appears_later_is_followed(tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ async def test_wrapping_shows_every_character_once() -> None:
     ring.append([line(alphabet), line(f"x{wide}")])
     async with showing(ring) as (app, pilot):
         for width in (80, 61, 44):
-            await pilot.resize_terminal(width, 24)
+            await pilot.resize_terminal(width, 60)
             for key in ("w", "t", "t", "t", "w"):
                 await pilot.press(key)
                 await settled(app, pilot)

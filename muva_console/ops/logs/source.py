@@ -348,8 +348,13 @@ class LogFollower:
 
     async def _tail(self, file: LogFile) -> None:
         start = file.place.offset if file.place is not None else 0
-        # tail says on standard error when a file is replaced; what it prints is the new file's
-        command = f"exec tail -c +{start + 1} -F -- {shlex.quote(file.path)} 2>/dev/null"
+        inode = file.place.inode if file.place is not None else 0
+        path = shlex.quote(file.path)
+        # a file rotated since it was read is another one: that is shown from its beginning
+        command = (
+            f's=1; [ "$(stat -L -c %i -- {path} 2>/dev/null)" = {inode} ] && s={start + 1}; '
+            f'exec tail -c "+$s" -F -- {path} 2>/dev/null'
+        )
         async with self._link.stream(command) as chunks:
             async for data in chunks:
                 if file.place is None:
