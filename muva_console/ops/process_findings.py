@@ -136,11 +136,17 @@ def _of_running(
 def _within(thresholds: Thresholds) -> str:
     """The window in which restarts were counted. (`created_at` is no bound: PM2 sets it at every start.)"""
     minutes = round(thresholds.restart_window / 60)
-    return f"{minutes} minutes" if minutes > 1 else spell(thresholds.restart_window)
+    if minutes == 1:
+        return "a minute"
+    return f"{minutes} minutes" if minutes else spell(thresholds.restart_window)
 
 
 def _ending(process: Process) -> str:
-    """How the last run ended, as a clause."""
+    """How the last run ended, as a clause; the memory limit where it made most of the restarts."""
+    if process.memory_limit is not None and 2 * (process.memory_restarts or 0) > (
+        process.restarts_in_window or 0
+    ):
+        return f", because it used more than its memory limit of {spell_size(process.memory_limit)}"
     if process.last_signal:
         return f"; {process.last_signal} ended the last run"
     if process.exit_code:
