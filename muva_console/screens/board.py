@@ -89,6 +89,12 @@ class Board:
         self._memories = before._memories
         self._first_seen = before._first_seen
 
+    @property
+    def names(self) -> list[str]:
+        """The environments as they are shown: in the file's order, production last, where the eye ends."""
+        of = self.workspace.environments
+        return sorted(of, key=lambda name: of[name].config.production)
+
     # topics
 
     def feed(self, topic: Topic) -> Feed[Any] | None:

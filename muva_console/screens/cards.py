@@ -162,9 +162,7 @@ def _time(board: Board, environment: str, which: str, width: int) -> Content | N
     figure = Content.styled(now.rjust(7), STYLE[track.level] if track.level is not Level.OK else "")
     limit = track.note if roomy else track.note.removesuffix(" ms")
     room = width - label.cell_length - 8 - (len(limit) + 1 if limit else 0)
-    spark = sparkline(
-        track.values, max(0, min(room, 60)), warn=track.warn, fail=track.fail, ceiling=track.ceiling
-    )
+    spark = sparkline(track.values, max(0, min(room, 60)), levels=track.levels, ceiling=track.ceiling)
     parts = [Part(Content.assemble(label, figure, " "), 90), Part(spark, 50)]
     return fit(parts, [Part(muted(limit), 20)] if limit else [], width, gap="")
 
@@ -176,7 +174,7 @@ def _plotted(board: Board, environment: str, width: int, height: int) -> list[Co
         return []
     return [
         Content(""),
-        *plot(track.values, width, height, warn=track.warn, fail=track.fail, ceiling=track.ceiling),
+        *plot(track.values, width, height, levels=track.levels, limit=track.limit, ceiling=track.ceiling),
     ]
 
 
@@ -224,6 +222,6 @@ def _joined(
             continue
         style = STYLE[track.level] if track.level is not Level.OK else ""
         figure = Content.assemble(muted(f"{which} "), (milliseconds(track.last), style), " ")
-        spark = sparkline(track.values, 12, warn=track.warn, fail=track.fail, ceiling=track.ceiling)
+        spark = sparkline(track.values, 12, levels=track.levels, ceiling=track.ceiling)
         parts.append(Part(Content.assemble(figure, spark), 60, figure))
     return fit(parts, [], width, gap="  ")

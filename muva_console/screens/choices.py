@@ -77,7 +77,7 @@ class Choices(Table):
 def choose_environment(app: MuvaApp) -> None:
     """Ask for the environment to take in hand."""
     choices = []
-    for name in app.workspace.environments:
+    for name in app.board.names:
         config = app.workspace.environments[name].config
         where = str(config.url) if config.url else "local checkout"
         cells = (

@@ -98,7 +98,7 @@ def _plotted(which: str, track: Track, width: int, height: int) -> list[Content]
         return [head, muted("           the line begins with the second reading")]
     return [
         head,
-        *plot(track.values, width, height - 1, warn=track.warn, fail=track.fail, ceiling=track.ceiling),
+        *plot(track.values, width, height - 1, levels=track.levels, limit=track.limit, ceiling=track.ceiling),
     ]
 
 

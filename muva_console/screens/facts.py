@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from muva_console.ops.feed import Freshness
+from muva_console.ops.health.history import LEARN
 from muva_console.ops.health.state import Standing
 from muva_console.ops.readings import Finding, Level
 from muva_console.screens.board import Topic
@@ -130,8 +131,10 @@ class Track:
     """Oldest first, evenly spaced."""
     last: float | None
     level: Level
-    warn: float | None
-    fail: float | None
+    levels: tuple[Level | None, ...]
+    """What the checks said at those times."""
+    limit: float
+    """Beyond this it is bad news."""
     ceiling: float
     """The top of the scale while the values are low, so that noise is not drawn as mountains."""
     note: str
@@ -159,22 +162,21 @@ def series(board: Board, environment: str, which: str) -> Track | None:
     interval = max(1.0, board.health(environment).interval)
     span = 2 * interval * PLACES
     last = history.last
-    usual = limits.baseline if which == "api" else None
-    learnt = history.baseline(span, now) if which == "api" and usual is None else None
-    baseline = usual * 1000 if usual is not None else learnt
     limit = (limits.response if which == "api" else limits.database) * 1000
-    warn = baseline * limits.degraded_factor if baseline is not None else limit
-    fail = limit if which == "db" or baseline is None else min(limit, baseline * limits.slow_factor)
-    warn = min(warn, fail)
-    p95 = history.percentile(0.95, span, now)
+    if which == "api":
+        learnt = history.baseline(span, now)
+        usual = limits.baseline * 1000 if limits.baseline is not None else learnt
+        limit = min(limit, usual * limits.degraded_factor) if usual is not None else limit
+    enough = sum(one.latency_ms is not None for one in history.window(span, now)) >= LEARN
+    p95 = history.percentile(0.95, span, now) if enough else None
     note = f"p95 {milliseconds(p95)}" if which == "api" and p95 is not None else f"< {milliseconds(limit)}"
     return Track(
         values=history.buckets(PLACES, span, now + interval / 2),
+        levels=history.levels(PLACES, span, now + interval / 2),
         last=last.latency_ms if last is not None else None,
         level=last.level if last is not None else Level.OK,
-        warn=warn,
-        fail=fail,
-        ceiling=warn,
+        limit=limit,
+        ceiling=limit,
         note=note,
         span=min(span, now - history.window(span, now)[0].mono) if history.window(span, now) else 0.0,
     )

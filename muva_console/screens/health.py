@@ -166,7 +166,7 @@ class Health(Frame):
         return (
             Content.styled(f"{GLYPH[level]} {level}", STYLE[level]),
             Content(finding.title or finding.check),
-            muted(finding.subject),
+            muted(finding.subject.removeprefix("https://").removeprefix("http://")),
             summary,
             muted(milliseconds(finding.took_ms) if finding.took_ms else "–"),
             muted(short(since) if since >= 5 else "now"),

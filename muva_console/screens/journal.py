@@ -69,7 +69,7 @@ class JournalScreen(Frame):
     JournalScreen.-wide #both { layout: horizontal; }
     JournalScreen.-wide #entries { width: 3fr; height: 100%; }
     JournalScreen.-wide #entry { width: 2fr; height: 100%; }
-    JournalScreen.-short #entry { display: none; }
+    JournalScreen.-short #entry, JournalScreen #entry.-none { display: none; }
     """
 
     def __init__(self) -> None:
@@ -204,6 +204,7 @@ class JournalScreen(Frame):
     def _draw_entry(self) -> None:
         entry = self._chosen()
         panel = self.query_one("#entry", Panel)
+        panel.set_class(entry is None, "-none")
         panel.face(
             f"Entry {entry.id}" if entry is not None else "Entry", muted(moment(entry.at)) if entry else ""
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from muva_console.ops.health.history import History, Sample
 from muva_console.ops.health.state import ServiceState, StateTracker
-from muva_console.ops.readings import Level
+from muva_console.ops.readings import Level, worst
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from muva_console.config.model import Config
     from muva_console.ops.health.report import HealthReport
 
-API, DB = "api-health", "database"
+API, DB, SAMPLE = "api-health", "database", "performance"
 """The checks whose times are kept."""
 
 
@@ -33,6 +33,11 @@ class Memory:
             if not found:
                 continue
             level = report.level_of(check)
+            if check == API:
+                # slow is bad news of the same endpoint; that the sample could not be taken is none
+                level = worst(
+                    [level, *(f.level for f in report.of(SAMPLE) if f.level in (Level.WARN, Level.FAIL))]
+                )
             self.remember(check, mono, report.at, level, latency)
         for check in dict.fromkeys(finding.check for finding in report.findings):
             tracker = self._states.setdefault(check, StateTracker(*self._thresholds))

@@ -125,7 +125,7 @@ class Overview(Frame):
 
     def body(self) -> Iterable[Widget]:
         """Cards above, two lists below."""
-        names = list(self.board.workspace.environments)
+        names = self.board.names
         cards = Container(*(Card(self.board, name) for name in names), id="cards")
         needs = Table(_NEEDS, title="Needs you", heading=False, id="needs")
         changed = Table(_CHANGED, title="What changed", heading=False, id="changed")
@@ -159,7 +159,7 @@ class Overview(Frame):
         """A changed configuration has other environments."""
         holder = self.query_one("#cards")
         await holder.remove_children()
-        await holder.mount_all(Card(self.board, name) for name in self.board.workspace.environments)
+        await holder.mount_all(Card(self.board, name) for name in self.board.names)
         self.laid_out()
 
     def changed(self, topic: Topic) -> None:

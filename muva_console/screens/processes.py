@@ -79,7 +79,7 @@ class Processes(Frame):
     ]
     DEFAULT_CSS = """
     Processes #body { layout: grid; grid-size: 1; grid-rows: auto 1fr; }
-    Processes #processes { height: auto; max-height: 16; min-height: 6; }
+    Processes #processes { height: auto; max-height: 16; min-height: 4; }
     Processes #facts { display: none; }
     Processes #logs { height: 1fr; }
     Processes.-wide #body { grid-size: 2; grid-columns: 2fr 1fr; grid-rows: auto 1fr; }

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import ClassVar
 
 from textual.binding import Binding
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.events import Click, MouseEvent
-from textual.geometry import Region
 from textual.message import Message
 from textual.widget import Widget
 
@@ -48,19 +48,62 @@ class BandState:
     """What must not be overlooked: ``read-only``, ``the journal is not written``."""
 
 
-class Band(Widget):
-    """Where the engineer is, how it stands there, and who looks: always in sight."""
+class Band(Horizontal):
+    """Where the engineer is, how it stands there, and who looks: always in sight; and the time."""
 
     DEFAULT_CSS = """
     Band { height: 1; background: $band; color: $foreground; }
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.words = BandWords()
+        self.clock = Clock(now)
+        super().__init__(self.words, self.clock)
+
+    def show(self, state: BandState) -> None:
+        """Say this from now on."""
+        self.words.show(state)
+
+    def tick(self) -> None:
+        """Move the clock on."""
+        self.clock.tick()
+
+
+class Clock(Widget):
+    """The time in UTC. A widget of its own, so that a second costs ten cells and not a line."""
+
+    DEFAULT_CSS = """
+    Clock { width: 11; height: 1; }
     """
     ALLOW_SELECT = False
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         super().__init__()
         self._now = now
-        self._state: BandState | None = None
         self._shown = ""
+
+    def tick(self) -> None:
+        """Show the present second."""
+        if clock(self._now()) != self._shown:
+            self.refresh()
+
+    def render(self) -> Content:
+        """``03:12:44Z``."""
+        self._shown = clock(self._now())
+        return Content(f" {self._shown} ")
+
+
+class BandWords(Widget):
+    """The band's words."""
+
+    DEFAULT_CSS = """
+    BandWords { width: 1fr; height: 1; }
+    """
+    ALLOW_SELECT = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._state: BandState | None = None
 
     def show(self, state: BandState) -> None:
         """Say this from now on."""
@@ -68,19 +111,11 @@ class Band(Widget):
             self._state = state
             self.refresh()
 
-    def tick(self) -> None:
-        """Move the clock on: the eight cells of it alone are painted."""
-        time = clock(self._now())
-        if time != self._shown:
-            self.refresh(Region(max(0, self.size.width - 11), 0, 11, 1))
-
     def render(self) -> Content:
         """The band, its least important parts left out where it is narrow."""
-        self._shown = clock(self._now())
-        time = Part(Content(f"{self._shown} "), 75, Content(f"{self._shown[:5]}Z "))
         state = self._state
         if state is None:
-            return fit([], [time], self.size.width)
+            return Content("")
         name = state.environment.upper()
         where = Content.styled(f" {name} ", f"$t-band-{state.kind}")
         level = muted(f"◌ {state.word}") if state.level is None else mark(state.level, state.word)
@@ -101,8 +136,7 @@ class Band(Widget):
             left.append(Part(Content.assemble(_SEPARATOR, text), 70))
         if state.notice:
             left.append(Part(Content.assemble(_SEPARATOR, (state.notice, "$t-warn")), 80))
-        right = [Part(Content.styled(f"{state.engineer} ", "$t-muted"), 20), time]
-        return fit(left, right, self.size.width, gap="")
+        return fit(left, [Part(Content.styled(state.engineer, "$t-muted"), 20)], self.size.width, gap="")
 
 
 def _links(links: Sequence[LinkState], *, words: bool) -> Content:

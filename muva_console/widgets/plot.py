@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from muva_console.ops.readings import Level
 from muva_console.widgets.format import milliseconds
-from muva_console.widgets.spark import buckets
+from muva_console.widgets.spark import TREND, buckets, joined, worst_of
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Braille dots by row and column (Unicode 15, chapter 21.1)."""
@@ -24,11 +25,14 @@ def plot(
     width: int,
     height: int,
     *,
-    warn: float | None = None,
-    fail: float | None = None,
+    levels: Sequence[Level | None] = (),
+    limit: float | None = None,
     ceiling: float = 0.0,
 ) -> list[Content]:
-    """`height` lines of `width` cells; milliseconds from 0 up. Where nothing is known nothing is drawn."""
+    """`height` lines of `width` cells; milliseconds from 0 up. Where nothing is known nothing is drawn.
+
+    Each point takes the colour of its level; a line stands at `limit`.
+    """
     columns = max(1, width - _AXIS)
     if height < 1:
         return []
@@ -36,7 +40,7 @@ def plot(
     top = _round_up(max([ceiling, *(value for value in points if value is not None)]))
     rows = height * 4
     cells = [[0] * columns for _ in range(height)]
-    levels = [0] * columns
+    marks = worst_of(levels, columns) if levels else [None] * columns
     before: int | None = None
     for x, value in enumerate(points):
         if value is None:
@@ -46,10 +50,6 @@ def plot(
         for step in _between(before, y):
             cells[step // 4][x // 2] |= _DOTS[step % 4][x % 2]
         before = y
-        level = 2 if fail is not None and value > fail else 1 if warn is not None and value > warn else 0
-        levels[x // 2] = max(levels[x // 2], level)
-    styles = ("$t-muted", "$t-warn", "$t-fail")
-    limit = warn if warn is not None else fail
     limit_row = None
     if limit is not None and limit < top:
         limit_row = (rows - 1 - round(limit / top * (rows - 1))) // 4
@@ -64,12 +64,12 @@ def plot(
         for x in range(columns):
             bits = cells[row][x]
             if bits:
-                parts.append((chr(0x2800 + bits), styles[levels[x]]))
+                parts.append((chr(0x2800 + bits), TREND[marks[x]]))
             elif row == limit_row:
                 parts.append(("╌", "$t-faint"))
             else:
                 parts.append((" ", ""))
-        lines.append(Content.assemble(*parts))
+        lines.append(joined(parts))
     return lines
 
 

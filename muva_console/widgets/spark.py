@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from textual.content import Content
+
+from muva_console.ops.readings import Level, worst
 
 _STEPS = "▁▂▃▄▅▆▇█"
 
@@ -23,34 +27,63 @@ def buckets(values: Sequence[float | None], width: int) -> list[float | None]:
     return out
 
 
+def worst_of(levels: Sequence[Level | None], width: int) -> list[Level | None]:
+    """`levels` spread over `width` places: the worst of each, None where nothing was looked at."""
+    count = len(levels)
+    if width <= 0 or not count:
+        return [None] * max(0, width)
+    out: list[Level | None] = []
+    for place in range(width):
+        start = place * count // width
+        end = max(start + 1, (place + 1) * count // width)
+        part = [level for level in levels[start:end] if level is not None]
+        out.append(worst(part) if part else None)
+    return out
+
+
+TREND: dict[Level | None, str] = {
+    Level.FAIL: "$t-fail",
+    Level.WARN: "$t-warn",
+    Level.UNKNOWN: "$t-unknown",
+    Level.OK: "$t-muted",
+    None: "$t-muted",
+}
+"""How a value of history is drawn: its figure is quiet, its level is not."""
+
+
 def sparkline(
     values: Sequence[float | None],
     width: int,
     *,
-    warn: float | None = None,
-    fail: float | None = None,
-    ceiling: float | None = None,
+    levels: Sequence[Level | None] = (),
+    ceiling: float = 0.0,
 ) -> Content:
-    """`width` cells; scaled from 0 to the highest value (at least `ceiling`, where that is given, so that a
-    steady low series stays low). Values beyond `warn` and `fail` take the level's colour; a gap is blank.
+    """`width` cells; scaled from 0 to the highest value (at least `ceiling`: a steady low series stays
+    low). Each value takes the colour of its level. A gap is a dot, a failure without a value a cross; what was
+    before the first reading stays blank.
     """
     cells = buckets(values, width)
-    top = max((value for value in cells if value is not None), default=0.0)
-    top = max(top, ceiling or 0.0)
+    marks = worst_of(levels, width) if levels else [None] * len(cells)
+    top = max([ceiling, *(value for value in cells if value is not None)])
     parts: list[tuple[str, str]] = []
-    for value in cells:
-        if value is None:
-            parts.append(("·", "$t-faint"))
-            continue
-        step = _STEPS[min(7, int(value / top * 7.999))] if top > 0 else _STEPS[0]
-        if fail is not None and value > fail:
-            style = "$t-fail"
-        elif warn is not None and value > warn:
-            style = "$t-warn"
+    begun = False
+    for value, level in zip(cells, marks, strict=True):
+        begun = begun or value is not None or level is not None
+        if value is None and level is Level.FAIL:
+            parts.append(("✖", TREND[level]))
+        elif value is None:
+            parts.append(("·" if begun else " ", "$t-faint"))
         else:
-            style = "$t-muted"
-        parts.append((step, style))
-    return Content.assemble(*parts)
+            step = _STEPS[min(7, int(value / top * 7.999))] if top > 0 else _STEPS[0]
+            parts.append((step, TREND[level]))
+    return joined(parts)
+
+
+def joined(parts: Iterable[tuple[str, str]]) -> Content:
+    """Cells as content, neighbours of one style as one: a style change costs twenty bytes at the terminal."""
+    return Content.assemble(
+        *(("".join(text for text, _ in group), style) for style, group in groupby(parts, key=itemgetter(1)))
+    )
 
 
 def gauge(

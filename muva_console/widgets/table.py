@@ -126,7 +126,7 @@ class Table(Panel):
         old, old_index = self._rows, self._index
         self._rows = new
         self._index = {row.key: index for index, row in enumerate(new)}
-        self._empty = list(empty)
+        before_empty, self._empty = self._empty, list(empty)
         cursor = self._cursor
         if cursor not in self._index:
             if not new:
@@ -141,8 +141,8 @@ class Table(Panel):
             for index, (before, after) in enumerate(zip(old, new, strict=True)):
                 if before.key != after.key or not _same(before.cells, after.cells):
                     self._refresh_row(index)
-        if not new:
-            self.refresh()
+        if not new and not _same(before_empty, self._empty):
+            self.refresh(layout=self.styles.is_auto_height)
         if cursor != self._cursor:
             self._set_cursor(cursor)
 
