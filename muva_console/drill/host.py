@@ -46,6 +46,13 @@ def environment(estate: Estate) -> dict[str, str]:
     }
 
 
+def session_environment(estate: Estate) -> dict[str, str]:
+    """The environment of an SSH session: that of the host, without what is meant for unattended commands."""
+    env = environment(estate)
+    del env["NO_COLOR"], env["CI"]
+    return env
+
+
 def prepare(estate: Estate, parts: Parts) -> None:
     """Make the home folder, its programs and its dot files."""
     home = estate.host_home

@@ -9,27 +9,21 @@ until it notices that its pipes are closed.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-import pty
-import shlex
 import signal
 import sys
-import termios
 from pathlib import Path
-from typing import Any
 
 import asyncssh
 
 from muva_console.drill import host, keys
 from muva_console.drill.ports import listens, until
 from muva_console.drill.run import spawn
+from muva_console.drill.session import Session
 from muva_console.drill.state import Estate, load
 from muva_console.drill.sweep import end, has_tag
 from muva_console.ops.errors import OpsError
 
-_PASSED_ON = ("LANG", "LC_", "TERM")
-"""The variables that a client may set, as Debian's sshd_config has it (AcceptEnv LANG LC_*)."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -98,6 +92,9 @@ class _Server(asyncssh.SSHServer):
     def kbdint_auth_supported(self) -> bool:
         return False
 
+    def session_requested(self) -> Session:
+        return Session(self._estate)
+
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> bool:  # fmt: skip
@@ -107,96 +104,16 @@ class _Server(asyncssh.SSHServer):
         return True
 
 
-class _Commands:
-    """Runs what clients ask for."""
-
-    def __init__(self, estate: Estate) -> None:
-        self._environment = host.environment(estate)
-        del self._environment["NO_COLOR"], self._environment["CI"]
-        self._home = estate.host_home
-        self._shell = host.shell()
-
-    async def handle(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """One session: a command, or a login shell where none is named."""
-        words = (
-            [self._shell, "-c", process.command]
-            if process.command is not None
-            else [f"-{Path(self._shell).name}"]
-        )
-        env = self._environment | {
-            name: value for name, value in process.env.items() if name.startswith(_PASSED_ON)
-        }
-        try:
-            if process.term_type is None:
-                child = await self._with_pipes(process, words, env)
-            else:
-                child = await self._with_terminal(process, words, env | {"TERM": process.term_type})
-        except OSError as error:
-            process.stderr.write(f"cannot start {shlex.join(words)}: {error.strerror}\n".encode())
-            process.exit(127)
-            return
-        status = await child.wait()
-        for stream in (process.stdout, process.stderr):
-            await stream.drain()  # until the end of file: everything printed has been sent
-        if status < 0:
-            process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
-        else:
-            process.exit(status)
-
-    async def _with_pipes(
-        self, process: asyncssh.SSHServerProcess[bytes], words: list[str], env: dict[str, str]
-    ) -> asyncio.subprocess.Process:
-        ends = [os.pipe() for _ in range(3)]
-        (stdin, our_in), (our_out, stdout), (our_err, stderr) = ends
-        try:
-            child = await asyncio.create_subprocess_exec(
-                *words, executable=self._shell, env=env, cwd=self._home,
-                stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True,
-            )  # fmt: skip
-        finally:
-            for descriptor in (stdin, stdout, stderr):
-                os.close(descriptor)
-        process.set_redirect_pid(-child.pid)  # signals go to the whole group, as OpenSSH sends them
-        await process.redirect(stdin=our_in, stdout=our_out, stderr=our_err, send_eof=False)
-        return child
-
-    async def _with_terminal(
-        self, process: asyncssh.SSHServerProcess[bytes], words: list[str], env: dict[str, str]
-    ) -> asyncio.subprocess.Process:
-        ours, theirs = pty.openpty()
-
-        def take_terminal() -> None:
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-        width, height, *_ = process.term_size
-        termios.tcsetwinsize(theirs, (height or 24, width or 80))
-        try:
-            child = await asyncio.create_subprocess_exec(
-                *words, executable=self._shell, env=env, cwd=self._home,
-                stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=take_terminal,
-            )  # fmt: skip
-        finally:
-            os.close(theirs)
-        process.set_redirect_pid(-child.pid)
-        await process.redirect(stdin=os.dup(ours), stdout=ours, send_eof=False)
-        return child
-
-
 async def serve(estate: Estate) -> None:
     """Serve until the process is ended."""
 
-    def make_session() -> _Server:
+    def make_server() -> _Server:
         return _Server(estate)
 
-    def run_command(process: asyncssh.SSHServerProcess[Any]) -> Any:
-        return commands.handle(process)
-
-    commands = _Commands(estate)
     server = await asyncssh.listen(
-        "127.0.0.1", estate.ssh_port, server_factory=make_session, process_factory=run_command,
-        server_host_keys=[str(estate.secrets / keys.HOST_KEY)], sftp_factory=True, allow_scp=True,
-        encoding=None, agent_forwarding=False, x11_forwarding=False, login_timeout=30,
-        server_version="muva-drill", line_editor=False,
+        "127.0.0.1", estate.ssh_port, server_factory=make_server,
+        server_host_keys=[str(estate.secrets / keys.HOST_KEY)], encoding=None, agent_forwarding=False,
+        x11_forwarding=False, login_timeout=30, server_version="muva-drill", line_editor=False,
     )  # fmt: skip
     await server.wait_closed()
 

@@ -180,3 +180,46 @@ async def test_forwarding_leads_to_loopback_alone(
     writer.close()
     with pytest.raises(asyncssh.ChannelOpenError):
         await connection.open_connection("192.0.2.1", 80)
+
+
+async def test_large_inputs_arrive_whole_on_many_channels_at_once(
+    connection: asyncssh.SSHClientConnection,
+) -> None:
+    answers = await asyncio.gather(*(connection.run("wc -c", input="x" * 300_001) for _ in range(30)))
+    assert {str(answer.stdout).strip() for answer in answers} == {"300001"}
+
+
+async def test_a_command_that_reads_nothing_does_not_hold_up_its_end(
+    connection: asyncssh.SSHClientConnection,
+) -> None:
+    done = await asyncio.wait_for(connection.run("exit 7", input="y" * 5_000_000), 20)
+    assert done.exit_status == 7
+
+
+async def test_cut_sessions_leave_no_descriptor_and_no_complaint(estate: Estate) -> None:
+    pid = int((estate.directory / "sshd.pid").read_text())
+    descriptors = Path(f"/proc/{pid}/fd")
+    for terminal in (None, "xterm"):
+        for command in ("yes", "cat", "sleep 0.1; echo late", None):
+            mine = await asyncssh.connect("127.0.0.1", **options(estate))
+            process = await mine.create_process(command, term_type=terminal, encoding=None)
+            process.stdin.write(b"x" * 100_000)
+            if command == "yes":
+                await process.stdout.read(1000)
+            mine.abort()
+
+    async def settled() -> bool:
+        # its files are the log, the log, /dev/null, the selector with its pair of sockets, the listener
+        return len(list(descriptors.iterdir())) <= 7 + await _others(estate)
+
+    await until(settled, "the server's descriptors are closed", timeout=20)
+    assert "Traceback" not in (estate.logs / "sshd.log").read_text()
+
+
+async def _others(estate: Estate) -> int:
+    """Descriptors of other tests' sessions: an allowance for each connection that is not ours."""
+    import psutil
+
+    pid = int((estate.directory / "sshd.pid").read_text())
+    connections = psutil.Process(pid).net_connections(kind="tcp")
+    return 20 * sum(connection.status == psutil.CONN_ESTABLISHED for connection in connections)
