@@ -61,7 +61,7 @@ def ring() -> LogBuffer:
     )
     for turn in range(4):
         made.append(told(ACCOUNT, NOON + turn * 5000))
-        made.append(told(ACCOUNT[-72:], NOON + turn * 5000 + 500, name="muva-staging"))
+        made.append(told(" GET /api/health/db 200 in 9ms\n", NOON + turn * 5000 + 500, name="muva-staging"))
         if turn == 2:
             made.append(told(TROUBLE, NOON + turn * 5000 + 900, stream=Stream.ERR))
     made.set_state(LogState(host="vps", live=True, detail="live by PM2's bus", since=SINCE))

@@ -8,7 +8,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -223,13 +223,11 @@ async def test_a_file_rotated_before_its_tail_begins_is_shown_from_its_beginning
     class Rotating(LocalLink):
         """Rotates the file in the moment between reading it and following it."""
 
-        def stream(
-            self, command: str, *, stderr: bool = False
-        ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-            if one.out_log in command:
+        async def _start(self, command: str, stderr: int) -> asyncio.subprocess.Process:
+            if " -F " in command and one.out_log in command:
                 Path(one.out_log).rename(one.out_log + ".1")
                 append(one.out_log, "the second file\nand its second line\n")
-            return super().stream(command, stderr=stderr)
+            return await super()._start(command, stderr)
 
     async with following(Rotating(), [one]) as got:
         await until(lambda: len(got.texts()) >= 3)
@@ -418,6 +416,30 @@ async def test_a_bus_that_drops_is_taken_up_again_and_the_files_fill_the_gap(
     assert got.texts() == ["before", "heard", "meanwhile", "tailed", "again"]
     assert len(got.notes) == 1
     assert "connection lost" in got.notes[0]
+
+
+async def test_a_process_started_anew_under_another_number_is_heard_once(
+    tmp_path: Path, sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "BACK_OFF", (0.05,))
+    one = process(tmp_path)
+    append(one.out_log, "")
+    append(one.err_log, "")
+    link = LocalLink()
+    async with (
+        BusServer(sockets / "pub.sock") as server,
+        following(link, [one], bus=bus_of(link, server)) as got,
+    ):
+        await until(lambda: got.live)
+        append(one.out_log, "renumbered\n")
+        server.log("renumbered\n", pm_id=7)
+        server.log("of a process that was not chosen\n", pm_id=8, name="another")
+        await until(lambda: "renumbered" in got.texts())
+        link.pull()
+        await until(lambda: not got.live)
+        link.plug_in()
+        await until(lambda: got.live)
+    assert got.texts().count("renumbered") == 1
 
 
 async def test_what_happens_to_a_process_stands_among_its_lines(tmp_path: Path, sockets: Path) -> None:

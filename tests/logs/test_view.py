@@ -315,7 +315,7 @@ async def test_wrapping_shows_every_character_once() -> None:
     wide = "".join(chr(0x4E00 + number) for number in range(60))
     ring.append([line(alphabet), line(f"x{wide}")])
     async with showing(ring) as (app, pilot):
-        for width in (80, 61, 44):
+        for width in (80, 44):
             await pilot.resize_terminal(width, 60)
             for key in ("w", "t", "t", "t", "w"):
                 await pilot.press(key)

@@ -125,6 +125,8 @@ class LogFollower:
         self._by_output = {
             (pm_id, file.origin.stream.value): file for file in self._files for pm_id in file.pm_ids
         }
+        # a process that was deleted and started anew has another number, but its name and its files
+        self._by_name = {(file.origin.process, file.origin.stream.value): file for file in self._files}
         self._heard: dict[tuple[int, str], LineAssembler] = {}
         self._lines = lines
         self._on_state = on_state
@@ -245,7 +247,8 @@ class LogFollower:
         bus = self._bus
         if bus is None:
             return None, ""
-        subscription = bus.subscribe()
+        only = next(iter(self._names)) if len(self._names) == 1 else None
+        subscription = bus.subscribe(process=only)
         until = time.monotonic() + BUS_TIMEOUT
         while not bus.connected and bus.error is None and time.monotonic() < until:  # noqa: ASYNC110
             # a bus that cannot open publishes nothing, it only says why
@@ -366,7 +369,9 @@ class LogFollower:
     # --- the bus
 
     def _hear(self, chunk: LogChunk) -> None:
-        file = self._by_output.get((chunk.pm_id, chunk.stream))
+        file = self._by_output.get((chunk.pm_id, chunk.stream)) or self._by_name.get(
+            (chunk.process, chunk.stream)
+        )
         if file is None and chunk.process not in self._names:
             return
         at_ms = int(chunk.at.timestamp() * 1000)
