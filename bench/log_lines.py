@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+A_SECOND = 50
+"""Lines that carry the same stamp: a server with something to do."""
+
 
 def text(start: int, count: int) -> str:
     """`count` lines of about 85 characters: requests, chat, now and then an error with its frame."""
     lines = []
     for number in range(start, start + count):
-        stamp = f"2025-11-05T12:{number // 60 % 60:02}:{number % 60:02}: "
+        second = number // A_SECOND
+        stamp = f"2025-11-05T{second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}: "
         kind = number % 20
         if kind == 0:
             lines.append(f"{stamp}Error: connect ECONNREFUSED 127.0.0.1:5432, request {number}")
