@@ -14,7 +14,7 @@ from muva_console.ops.readings import Finding, Level
 from muva_console.screens.board import Topic
 from muva_console.screens.memory import API, DB
 from muva_console.widgets.bars import BandState
-from muva_console.widgets.format import duration, milliseconds
+from muva_console.widgets.format import duration, lasting, milliseconds
 from muva_console.widgets.level import mark
 
 if TYPE_CHECKING:
@@ -44,19 +44,19 @@ def standing(board: Board, environment: str) -> tuple[Level, str, str]:
         return Level.UNKNOWN, "asking" if snapshot.asking else "not asked", ""
     freshness = snapshot.freshness(now)
     if freshness is Freshness.STALE:
-        return Level.UNKNOWN, "stale", duration(snapshot.age(now))
+        return Level.UNKNOWN, "stale", lasting(snapshot.age(now))
     if freshness is Freshness.UNREACHABLE:
         return Level.UNKNOWN, "unreachable", ""
     state = board.memory(environment).state(API)
     if state is not None and (state.is_down or state.standing is Standing.FAILING):
         # one failure is not yet "down", one answer is not yet "healthy": muva.toml says how many are
         shown = Level.WARN if level is Level.OK else level
-        return shown, state.told, duration(state.lasted(now))
+        return shown, state.told, lasting(state.lasted(now))
     concerns = [
         one for one in board.concerns() if one.environment == environment and one.finding.level is level
     ]
     lasted = now - min(one.since for one in concerns) if concerns else 0.0
-    since = duration(lasted) if lasted >= 1 else ""
+    since = lasting(lasted) if lasted >= 5 else ""
     return level, _word(level, report.findings), since
 
 

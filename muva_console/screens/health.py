@@ -18,7 +18,7 @@ from muva_console.screens.facts import standing, standing_mark
 from muva_console.screens.frame import CopyItem, Frame, aside, why_not
 from muva_console.screens.reader import Reader
 from muva_console.widgets.fit import wrapped
-from muva_console.widgets.format import milliseconds, short
+from muva_console.widgets.format import age, milliseconds
 from muva_console.widgets.level import GLYPH, SEVERITY, STYLE, muted
 from muva_console.widgets.panel import Panel
 from muva_console.widgets.table import Column, Row, Table
@@ -169,7 +169,7 @@ class Health(Frame):
             muted(finding.subject.removeprefix("https://").removeprefix("http://")),
             summary,
             muted(milliseconds(finding.took_ms) if finding.took_ms else "–"),
-            muted(short(since) if since >= 5 else "now"),
+            muted(age(since)),
         )
 
     @property

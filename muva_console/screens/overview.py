@@ -20,7 +20,7 @@ from muva_console.screens.facts import kind_of
 from muva_console.screens.frame import CopyItem, Frame, aside
 from muva_console.screens.recent import Recent
 from muva_console.widgets.fit import wrapped
-from muva_console.widgets.format import age, clock, short
+from muva_console.widgets.format import age, clock
 from muva_console.widgets.level import GLYPH, STYLE, muted
 from muva_console.widgets.panel import Panel
 from muva_console.widgets.table import Column, Row, Table
@@ -217,7 +217,7 @@ class Overview(Frame):
                 Content.styled(f"{GLYPH[finding.level]} {finding.level}", STYLE[finding.level]),
                 Content(concern.environment),
                 what,
-                muted(age(since) if since < 3600 else short(since)),
+                muted(age(since)),
             ),
         )
 

@@ -22,6 +22,17 @@ def duration(seconds: float | None) -> str:
     return f"{days}d {hours}h"
 
 
+def lasting(seconds: float | None) -> str:
+    """How long something has been so, as `duration` but in steps: of five seconds, from ten minutes on of one
+    minute. For what is looked at all the time: see `age`.
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 600:
+        return duration(seconds - seconds % 5) if seconds >= 5 else "now"
+    return duration(seconds).split("m ")[0] + "m" if seconds < 3600 else duration(seconds)
+
+
 def short(seconds: float | None) -> str:
     """The same in one unit: ``8 s``, ``4 m``, ``2 h``, ``12 d``."""
     if seconds is None:

@@ -126,7 +126,14 @@ class Panel(ScrollView, can_focus=True):
             if self.has_focus and self.app.has_class("-mono") and character == "─":
                 character = "━"
             title = Content.assemble(title, " ", (character * rule, colour), " ", self._aside)
-        self.border_title = title
+        shown = getattr(self, "_border_title", None)
+        if shown is None:
+            self.border_title = title
+        elif not title.is_same(shown):
+            # Textual repaints the whole widget for another title; the line with the title is enough
+            self._border_title = title
+            top, left = self.gutter.top, self.gutter.left
+            self.refresh(Region(-left, -top, self.outer_size.width, 1))
 
     def on_mount(self) -> None:
         """Draw the frame as soon as there is one."""

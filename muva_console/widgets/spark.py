@@ -59,8 +59,8 @@ def sparkline(
     ceiling: float = 0.0,
 ) -> Content:
     """`width` cells; scaled from 0 to the highest value (at least `ceiling`: a steady low series stays
-    low). Each value takes the colour of its level. A gap is a dot, a failure without a value a cross; what was
-    before the first reading stays blank.
+    low). Each value takes the colour of its level. A gap is a dot, a failure without a value a cross;
+    what was before the first reading stays blank.
     """
     cells = buckets(values, width)
     marks = worst_of(levels, width) if levels else [None] * len(cells)
