@@ -53,7 +53,7 @@ class LogApp(App[None]):
 
     def action_probe(self) -> None:
         self.keys += 1
-        self.query_one("#probe", Static).update(f"#{self.keys}#")
+        self.query_one("#probe", Static).update(f"#{self.keys}#", layout=False)
 
     def _write(self) -> None:
         assembler = LineAssembler(Origin("vps", "muva-production", Stream.OUT))

@@ -141,19 +141,22 @@ class Painter:
         segments.append(Segment(before if segments else mark + before, muted))
         room = max(0, width - columns.width)
         text = line.text
+        begin, end = left, left + room
         if wrap is not None:
             starts = breaks(text, wrap)
             part = min(part, len(starts) - 1)
             begin = starts[part]
             end = starts[part + 1] if part + 1 < len(starts) else len(text)
-            body = Strip(self._body(text, begin, end, spans, text_style, room))
-            left = 0
+        if text.isascii():  # a character is a cell: no need to measure and cut strips
+            segments += self._body(text, begin, min(end, len(text)), spans, text_style, room)
+        elif wrap is not None:
+            segments += self._body(text, begin, end, spans, text_style, room)
         else:
             # far more than fits is not worth cutting into segments
-            end = min(len(text), left + room)
-            body = Strip(self._body(text, 0, end, spans, text_style, left + room))
-        segments += body.crop(left, left + room)
-        return Strip(segments, columns.width + room).crop_extend(0, width, base)
+            body = Strip(self._body(text, 0, min(len(text), end), spans, text_style, end))
+            segments += body.crop(left, end)
+        strip = Strip(segments)
+        return strip if strip.cell_length == width else strip.adjust_cell_length(width, base)
 
     def _body(
         self, text: str, begin: int, end: int, spans: list[tuple[int, int]], style: Style, cells: int
