@@ -19,11 +19,12 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from muva_console.ops.logs.buffer import LogBuffer, LogState
+from muva_console.ops.logs.buffer import LogBuffer
 from muva_console.ops.logs.filter import FilterError, LogFilter, parse_filter
 from muva_console.ops.logs.index import LogIndex
 from muva_console.ops.logs.model import LogLine
 from muva_console.widgets.log_rows import LogRows
+from muva_console.widgets.log_status import LogStatus
 from muva_console.widgets.log_style import PROCESS_WIDTH, Columns, Painter
 
 TICK = 0.1
@@ -42,37 +43,6 @@ BUSY_TICK = 0.02
 """Seconds between two slices of a search over old lines: keys come in between."""
 COPY_LINES = 100_000
 """Lines copied or saved at most at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogStatus:
-    """What a status line tells of a view."""
-
-    following: bool = True
-    paused: bool = False
-    pending: int = 0
-    """Lines that passed the filter since the reader left the end."""
-    shown: int = 0
-    """Lines that pass the filter."""
-    total: int = 0
-    """Lines in the buffer."""
-    errors: int = 0
-    """Lines of level error in the buffer."""
-    filter: str = ""
-    """The filter in force, as it was typed."""
-    problem: str = ""
-    """Why the filter that was typed last is not in force."""
-    searching: int = 0
-    """Lines that the filter has not looked at yet."""
-    selected: int = 0
-    """Lines selected; 0 without a selection."""
-    wrap: bool = False
-    left: int = 0
-    """Cells of the text scrolled away on the left."""
-    hint: str = ""
-    """What the last key could not do."""
-    sources: tuple[LogState, ...] = ()
-    """How the lines of each host come in."""
 
 
 class LogLines(ScrollView, can_focus=True):

@@ -11,7 +11,8 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
-from muva_console.widgets.log_lines import COPY_LINES, LogLines, LogStatus
+from muva_console.widgets.log_lines import COPY_LINES, LogLines
+from muva_console.widgets.log_status import LogStatus
 from muva_console.widgets.log_style import plain
 
 __all__ = ["LogStatus", "LogView"]
