@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ def open_console(invocation: Invocation, environment: str | None = None) -> int:
     from muva_console.engine import Engine
     from muva_console.ops.workspace import Workspace
 
+    for name in ("COLUMNS", "LINES"):
+        # a shell that exports them freezes the size: the terminal itself is to be asked, again and again
+        os.environ.pop(name, None)
     engine = Engine()
     engine.start()
     workspace = Workspace(loaded, read_only=invocation.read_only)

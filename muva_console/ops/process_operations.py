@@ -316,7 +316,8 @@ class ProcessOperation:
             events.put_nowait(None)
 
     async def _acted_and_verified(self, plan: Plan, tell: Tell) -> str:
-        if self._planned is None or self._planned[0] is not plan:
+        # the performer may have raised the tier and added risks; what would be done must be the same
+        if self._planned is None or self._planned[0].commands != plan.commands:
             raise Failed("this plan is not the last one that was made here")
         _, planned, by_socket = self._planned
         self._planned = None  # a plan is performed once
