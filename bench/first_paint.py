@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from pathlib import Path
 
@@ -46,6 +47,7 @@ processes = ["muva-production"]
 
 async def measure() -> list[Figure]:
     """First paint, ours and the empty application's, turn by turn."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # warm means compiled
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "muva.toml"
         file.write_text(CONFIGURATION.format(directory=folder), encoding="utf-8")

@@ -6,10 +6,11 @@ imported before the first paint: dialogs, palette and links come when they are f
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -24,7 +25,7 @@ from textual.screen import Screen
 
 from muva_console.ops.readings import utc_now
 from muva_console.screens.board import Board, Topic
-from muva_console.screens.frame import ALL_MODES, Frame
+from muva_console.screens.frame import ALL_MODES, Frame, Opening
 from muva_console.widgets.bars import ModeBar
 from muva_console.widgets.filters import Ascii, Colourless, Sixteen
 from muva_console.widgets.format import duration
@@ -44,6 +45,8 @@ T = TypeVar("T")
 
 INTERVALS = (5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 """Seconds between refreshes that `+` and `-` step through; 30 is the playbook's."""
+AFTER_PAINT = 0.02
+"""Seconds after the first paint in which nothing is begun, so that it reaches the terminal undisturbed."""
 LEAVE_WITHIN = 2.0
 """Seconds within which a second `q` leaves."""
 
@@ -82,12 +85,14 @@ class MuvaApp(App[None]):
     )
     COMMAND_PALETTE_BINDING = "ctrl+p"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        "opening": Opening,
         "overview": _overview,
         "processes": _processes,
         "health": _health,
         "journal": _journal,
     }
-    DEFAULT_MODE = "overview"
+    DEFAULT_MODE = "opening"
+    HOME = "overview"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(
@@ -145,6 +150,7 @@ class MuvaApp(App[None]):
         self.engine = engine
         self.now = now
         self.monotonic = monotonic
+        self.awake = False
         self.paused = False
         self.interval = float(workspace.config.console.refresh)
         self.engineer_label = workspace.engineer.at_host
@@ -231,18 +237,32 @@ class MuvaApp(App[None]):
         """Begin to look; listen for the end."""
         self._watch_health()
         if self._live:
-            self.set_interval(1.0, self._beat, name="beat")
             from muva_console.endings import listen
 
             listen(self)
-            self.call_after_refresh(self._take_care)
+            self.call_after_refresh(self.set_timer, AFTER_PAINT, self._wake)
+        else:
+            self.awake = True
+            self.call_after_refresh(self._open)
+            self.board.wake()
 
-    def _take_care(self) -> None:
-        """After the first paint: look after configuration, host keys and journal."""
+    def _wake(self) -> None:
+        """After the first paint: look, and look after things."""
         from muva_console.caretaker import Caretaker
 
+        self.awake = True
+        self._open()
+        gc.enable()  # whoever opens the console may have put collecting off until it is in sight
+        gc.freeze()  # what is there now stays: it need not be looked through again and again
+        self.board.wake()
+        self.set_interval(1.0, self._beat, name="beat")
         self._caretaker = Caretaker(self)
         self._caretaker.start()
+
+    def _open(self) -> None:
+        """Put the Overview in the place of the frame that was painted first."""
+        if self.current_mode == self.DEFAULT_MODE:
+            self.switch_mode(self.HOME)
 
     def _watch_health(self) -> None:
         self.board.want("console", self.board.topics("health"))
@@ -282,6 +302,7 @@ class MuvaApp(App[None]):
         before, self.workspace = self.board, workspace
         self.board = self._new_board(workspace)
         self.board.inherit(before)
+        self.board.wake()
         if self.environment not in workspace.environments:
             self.environment = first_environment(workspace)
         self.interval = float(workspace.config.console.refresh)
@@ -330,18 +351,20 @@ class MuvaApp(App[None]):
             return True
 
     def work_on(
-        self, what: str, coroutine: Coroutine[Any, Any, T], *, group: str = "default", exclusive: bool = False
+        self, what: str, make: Callable[[], Awaitable[T]], *, group: str = "default", exclusive: bool = False
     ) -> Worker[T | None]:
-        """Run `coroutine` beside the screen; its failure is told and ends nothing."""
+        """Do what `make` returns beside the screen; its failure is told and ends nothing."""
 
         async def told() -> T | None:
             try:
-                return await coroutine
+                return await make()
             except Exception as error:
                 self.defect(what, error)
                 return None
 
-        return self.run_worker(told(), name=what, description=what, group=group, exclusive=exclusive)
+        return self.run_worker(
+            told, name=what, description=what, group=group, exclusive=exclusive, exit_on_error=False
+        )
 
     async def ask_ops(self, make: Callable[[], Awaitable[T]]) -> T:
         """Run what `make` returns in the engine's loop and await it here."""
@@ -399,8 +422,8 @@ class MuvaApp(App[None]):
         screen = self.mode_screen
         if screen is not None and screen.go_back():
             return
-        if self.current_mode != self.DEFAULT_MODE:
-            self.switch_mode(self.DEFAULT_MODE)
+        if self.current_mode != self.HOME:
+            self.switch_mode(self.HOME)
         elif self.monotonic() - self._asked_to_leave < LEAVE_WITHIN:
             self.exit()
         else:
@@ -445,7 +468,7 @@ class MuvaApp(App[None]):
         """Copy the command behind what is selected, or what the mouse has selected."""
         from muva_console.screens.copying import copy_first
 
-        self.work_on("copying", copy_first(self))
+        self.work_on("copying", lambda: copy_first(self))
 
     def action_copy_more(self) -> None:
         """Choose what to copy, or write it to a file."""
@@ -466,7 +489,7 @@ class MuvaApp(App[None]):
         """A shell on a host; the console waits."""
         from muva_console.screens.shell import open_shell
 
-        self.work_on(f"a shell on {host}", open_shell(self, host), group="shell", exclusive=True)
+        self.work_on(f"a shell on {host}", lambda: open_shell(self, host), group="shell", exclusive=True)
 
     async def open_finding(self, environment: str, finding: Finding) -> None:
         """Go to the evidence of a finding."""
@@ -498,7 +521,9 @@ class MuvaApp(App[None]):
         from muva_console.ops.process_operations import Action
         from muva_console.screens.process_acts import begin
 
-        self.work_on(f"planning {action}", begin(self, environment, process, Action(action)), group="acts")
+        self.work_on(
+            f"planning {action}", lambda: begin(self, environment, process, Action(action)), group="acts"
+        )
 
     def acted(self) -> None:
         """An act has ended: look anew at what it may have changed."""

@@ -27,14 +27,14 @@ class Caretaker:
 
     def start(self) -> None:
         """Begin; the work ends with the application."""
-        self._app.work_on("watching muva.toml", self._watch_configuration(), group="configuration")
+        self._app.work_on("watching muva.toml", self._watch_configuration, group="configuration")
 
     def beat(self) -> None:
         """Once a second."""
         self._ask_about_host_keys()
         if self._seconds % JOURNAL_EVERY == 2:
             self._app.work_on(
-                "looking at the journal", self.look_at_journal(), group="caretaker", exclusive=True
+                "looking at the journal", self.look_at_journal, group="caretaker", exclusive=True
             )
         self._seconds += 1
 
@@ -52,7 +52,7 @@ class Caretaker:
         self._app.adopt(Workspace(loaded, read_only=self._read_only_asked))
         self._app.configuration_alarm = ""
         self._app.tell(f"{loaded.path} has changed and is in force.", title="Configuration")
-        self._app.work_on("closing what the old configuration led to", self._app.ask_ops(old.close))
+        self._app.work_on("closing what the old configuration led to", lambda: self._app.ask_ops(old.close))
 
     def _configuration_broken(self, error: ConfigError) -> None:
         lines = error.lines()
@@ -86,7 +86,7 @@ class Caretaker:
         from muva_console.screens.trust import settle_host_key
 
         self._app.work_on(
-            f"the key of {host}", settle_host_key(self._app, host), group="trust", exclusive=True
+            f"the key of {host}", lambda: settle_host_key(self._app, host), group="trust", exclusive=True
         )
 
     # the journal

@@ -176,7 +176,7 @@ class Performing(Dialog[None]):
         self._show()
         self.set_interval(1.0, self._show)
         app = _console(self)
-        app.work_on(self._plan.title, self._perform(app), group="acts")
+        app.work_on(self._plan.title, lambda: self._perform(app), group="acts")
 
     async def _perform(self, app: MuvaApp) -> None:
         performer = app.workspace.performer

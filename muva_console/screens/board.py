@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from muva_console.ops.feed import Feed, Freshness, Snapshot
 from muva_console.ops.readings import Finding, Level, utc_now, worst
 from muva_console.screens.changes import Change, Changes
-from muva_console.screens.memory import Memory
 from muva_console.widgets.level import SEVERITY
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from muva_console.ops.pm2.model import ProcessList
     from muva_console.ops.resources import HostResources
     from muva_console.ops.workspace import Workspace
+    from muva_console.screens.memory import Memory
 
 T = TypeVar("T")
 Kind = Literal["health", "processes", "resources", "database", "repository"]
@@ -82,6 +82,7 @@ class Board:
         self._first_seen: dict[tuple[str, str, str], tuple[Level, float, datetime]] = {}
         self.changes = Changes()
         self._memories: dict[str, Memory] = {}
+        self._awake = False
 
     def inherit(self, before: Board) -> None:
         """Go on with what another board remembers."""
@@ -139,6 +140,16 @@ class Board:
             self._wanted[who] = wanted
         else:
             self._wanted.pop(who, None)
+        self._watch()
+
+    def wake(self) -> None:
+        """Begin to look. Before, wishes are only noted: the first paint has the processor for itself."""
+        self._awake = True
+        self._watch()
+
+    def _watch(self) -> None:
+        if not self._awake:
+            return
         needed = frozenset().union(*self._wanted.values()) if self._wanted else frozenset()
         for topic in [topic for topic in self._watching if topic not in needed]:
             self._watching.pop(topic)()
@@ -222,6 +233,8 @@ class Board:
 
     def memory(self, environment: str) -> Memory:
         """What is remembered of an environment's health."""
+        from muva_console.screens.memory import Memory
+
         if environment not in self._memories:
             self._memories[environment] = Memory(self.workspace.config)
         return self._memories[environment]

@@ -9,7 +9,8 @@ from textual.content import Content
 from muva_console.ops.feed import Freshness
 from muva_console.ops.readings import Level, worst
 from muva_console.screens.board import Topic
-from muva_console.screens.facts import process_level, series, standing, standing_mark
+from muva_console.screens.facts import process_level, standing, standing_mark
+from muva_console.screens.tracks import series
 from muva_console.widgets.fit import Part, crop, fit
 from muva_console.widgets.format import milliseconds, short
 from muva_console.widgets.level import GLYPH, STYLE, mark, muted

@@ -73,7 +73,7 @@ def choose_copy(app: MuvaApp) -> None:
             path = save(item.text)
             app.tell(str(path), title=f"Written: {item.what}", timeout=12)
         else:
-            app.work_on("copying", copy_text(app, item))
+            app.work_on("copying", lambda: copy_text(app, item))
 
     app.push_screen(Chooser("Copy", (Column("", 34), Column("", 20, flex=True)), choices), chosen)
 

@@ -9,8 +9,8 @@ from textual.content import Content
 from muva_console.ops.feed import Freshness
 from muva_console.ops.readings import Finding, Level
 from muva_console.screens.board import Topic
-from muva_console.screens.facts import Track, hysteresis, series
 from muva_console.screens.frame import why_not
+from muva_console.screens.tracks import Track, hysteresis, series
 from muva_console.widgets.fit import Part, crop, fit
 from muva_console.widgets.format import duration, milliseconds, moment, percent, plural, short, size
 from muva_console.widgets.level import STYLE, mark, muted, strong

@@ -139,7 +139,8 @@ class Frame(Screen[None]):
         self.shown = True
         self.look()
         self.redraw()
-        self.entered()
+        if self.console_app.awake:
+            self.entered()
 
     def on_screen_suspend(self, event: ScreenSuspend) -> None:
         """Hidden: look no more. A dialog over this mode leaves it in sight, and looked at."""
@@ -204,6 +205,16 @@ class Frame(Screen[None]):
     def aside(self, snapshot: Snapshot[Any], source: str = "") -> Content:
         """What stands right in a panel's frame: the state when it is not fresh, the age, the source."""
         return aside(snapshot, self.board.monotonic(), source)
+
+
+class Opening(Frame):
+    """The frame alone: what is painted first, while the Overview is fetched."""
+
+    MODE = "overview"
+
+    def body(self) -> Iterable[Widget]:
+        """Nothing yet."""
+        yield Widget(id="body")
 
 
 def aside(snapshot: Snapshot[Any], now: float, source: str = "") -> Content:

@@ -107,7 +107,7 @@ class JournalScreen(Frame):
         """Read what is new, and go on following while it is looked at."""
         self.refreshed()
         self.console_app.work_on(
-            "following the journal", self._follow(), group="journal.follow", exclusive=True
+            "following the journal", self._follow, group="journal.follow", exclusive=True
         )
 
     def left(self) -> None:
@@ -116,7 +116,7 @@ class JournalScreen(Frame):
 
     def refreshed(self) -> None:
         """Read the journal again."""
-        self.console_app.work_on("reading the journal", self._read(), group="journal.read", exclusive=True)
+        self.console_app.work_on("reading the journal", self._read, group="journal.read", exclusive=True)
 
     async def _read(self) -> None:
         app = self.console_app
@@ -282,7 +282,7 @@ class JournalScreen(Frame):
     def action_verify(self) -> None:
         """Walk the chain."""
         self.console_app.work_on(
-            "verifying the journal", self._verify(), group="journal.verify", exclusive=True
+            "verifying the journal", self._verify, group="journal.verify", exclusive=True
         )
 
     async def _verify(self) -> None:

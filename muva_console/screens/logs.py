@@ -65,7 +65,7 @@ class Logs(Vertical):
         )
         self._worker = self._app.work_on(
             f"following the log of {process.name}",
-            self._app.ask_ops(lambda: of.follow_logs(process.host, (process,), buffer)),
+            lambda: self._app.ask_ops(lambda: of.follow_logs(process.host, (process,), buffer)),
             group="logs",
         )
 
@@ -95,7 +95,7 @@ class Logs(Vertical):
 
         event.stop()
         item = CopyItem(plural(event.lines, "log line"), event.text)
-        self._app.work_on("copying", copy_text(self.app, item))
+        self._app.work_on("copying", lambda: copy_text(self.app, item))
 
     @on(LogView.SaveRequested)
     def _save(self, event: LogView.SaveRequested) -> None:

@@ -20,7 +20,7 @@ from muva_console.screens.facts import kind_of
 from muva_console.screens.frame import CopyItem, Frame, aside
 from muva_console.screens.recent import Recent
 from muva_console.widgets.fit import wrapped
-from muva_console.widgets.format import age, clock
+from muva_console.widgets.format import clock, short
 from muva_console.widgets.level import GLYPH, STYLE, muted
 from muva_console.widgets.panel import Panel
 from muva_console.widgets.table import Column, Row, Table
@@ -217,7 +217,7 @@ class Overview(Frame):
                 Content.styled(f"{GLYPH[finding.level]} {finding.level}", STYLE[finding.level]),
                 Content(concern.environment),
                 what,
-                muted(age(since)),
+                muted("now" if since < 60 else short(since)),
             ),
         )
 
@@ -252,8 +252,10 @@ class Overview(Frame):
     def entered(self) -> None:
         """Shown again: what the journal has to say may be new."""
         self.refreshed()
-        if self.focused is None:
-            self.focus_card()
+
+    def on_mount(self) -> None:
+        """The focus is on the environment in hand."""
+        self.focus_card()
 
     def environment_changed(self) -> None:
         """A card that had the focus gives it to the environment in hand."""
@@ -268,7 +270,7 @@ class Overview(Frame):
 
     def refreshed(self) -> None:
         """Read the journal's newest entries."""
-        self.console_app.work_on("reading the journal", self._read_journal(), group="recent", exclusive=True)
+        self.console_app.work_on("reading the journal", self._read_journal, group="recent", exclusive=True)
 
     async def _read_journal(self) -> None:
         if await self._recent.read(self.console_app):

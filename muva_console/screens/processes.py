@@ -313,7 +313,7 @@ class Processes(Frame):
             return
         from muva_console.screens.process_acts import begin
 
-        app.work_on(f"planning {action}", begin(app, self.environment, process, action), group="acts")
+        app.work_on(f"planning {action}", lambda: begin(app, self.environment, process, action), group="acts")
 
     def copy_items(self) -> Sequence[CopyItem]:
         """What a person would type to see the same, the log's lines, the list."""
