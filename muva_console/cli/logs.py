@@ -171,7 +171,8 @@ def _shown(line: LogLine, many: bool) -> str:
 def line_data(line: LogLine) -> dict[str, Any]:
     """A line of log as `--json` gives it; `clock` tells what its time rests on."""
     return {
-        "at": line.at,
+        # always to the millisecond: text of one width sorts as time does
+        "at": None if line.at is None else f"{line.at:%Y-%m-%dT%H:%M:%S}.{line.at.microsecond // 1000:03}Z",
         "clock": line.clock.name.lower(),
         "host": line.host,
         "process": line.process,
