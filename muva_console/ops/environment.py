@@ -191,8 +191,9 @@ class EnvironmentOps:
         return await self._workspace.processes(host)()
 
     async def read_repository(self) -> RepositoryReading:
-        """The environment's branch in the local checkout. Raises LinkError where there is none."""
-        return await self._workspace.repository.read(self.config.branch, self._workspace.branches())
+        """The environment's branch in the local checkout, against the one it flows into. Raises LinkError."""
+        into = self._workspace.next_branch(self.name)
+        return await self._workspace.repository.read(self.config.branch, () if into is None else (into,))
 
     def _resources_of(self, host: str) -> Callable[[], Awaitable[HostResources]]:
         async def take() -> HostResources:

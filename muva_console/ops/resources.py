@@ -139,6 +139,8 @@ def command(paths: Sequence[str], marker: str, *, samples: int, ooms: bool) -> s
     places = " ".join(shlex.quote(path) for path in dict.fromkeys(("/", *paths)) if path.startswith("/"))
     df = f"$limit df -P -k {places}"
     lines = [
+        # what a person would type to see the same: the command log shows it (links/ssh.py)
+        "# free -h; df -h; df -i; uptime; grep oom_kill /proc/vmstat",
         f"m() {{ printf '\\n%s:%s\\n' {marker} \"$1\"; }}",
         f"if command -v timeout >/dev/null; then limit='timeout {_DF_TIMEOUT}'; else limit=; fi",
         "m stat; head -n 1 /proc/stat",

@@ -127,9 +127,17 @@ class Workspace:
 
         return RepositoryLink(self.base / self.config.project.checkout)
 
-    def branches(self) -> tuple[str, ...]:
-        """The branches of all environments, in the order of the configuration."""
-        return tuple(environment.branch for environment in self.config.environments.values())
+    def next_branch(self, environment: str) -> str | None:
+        """The branch that the environment's own flows into: that of the next one in the configuration's order
+        (dev, staging), production's from the last; None for production.
+        """
+        environments = self.config.environments
+        if environments[environment].production:
+            return None
+        flow = [name for name, one in environments.items() if not one.production]
+        after = flow[flow.index(environment) + 1 :]
+        after += [name for name, one in environments.items() if one.production]
+        return environments[after[0]].branch if after else None
 
     async def secret(self, secret: Secret) -> str:
         """A secret's value. Raises SecretError."""

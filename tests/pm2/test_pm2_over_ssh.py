@@ -60,5 +60,5 @@ async def test_the_command_line_over_ssh(link: SshLink) -> None:
     assert reading.source == COMMAND
     assert [p.name for p in reading.processes] == ["muva-production", "muva-staging"]
     log = [record.line for record in link._log.records()]
-    assert any(line.startswith("sh -c '# looks at PM2") for line in log)
+    assert any(line.startswith("ps -eo pid") for line in log)
     await reader.close()

@@ -47,6 +47,28 @@ async def test_environments_on_one_host_share_its_reading(estate: Estate) -> Non
         assert [state.status for state in states if state.name.startswith("ssh")] == [LinkStatus.UP]
 
 
+async def test_a_branch_is_compared_with_the_one_it_flows_into(estate: Estate) -> None:
+    async with opened(estate) as workspace:
+        flow = {name: workspace.next_branch(name) for name in workspace.environments}
+        assert flow == {"dev": "staging", "staging": "main", "production": None}
+        reading = await workspace.environments["dev"].read_repository()
+        assert [each.branch for each in reading.comparisons] == ["origin/staging"]
+        assert (await workspace.environments["production"].read_repository()).comparisons == ()
+
+
+async def test_the_command_log_tells_what_a_person_would_type(estate: Estate) -> None:
+    async with opened(estate) as workspace:
+        of = workspace.environments["production"]
+        await of.resources["vps"].once()
+        listed = await of.read_processes("vps")
+        await of.read_logs(listed.processes[:1], 5)
+        lines = [record.line for record in workspace.commands.records() if record.where == "vps"]
+        assert any(line.startswith("free -h; df -h") for line in lines)
+        assert any(line.startswith("ps -eo pid") for line in lines)
+        assert any(line.startswith("tail -c") and ".log" in line for line in lines)
+        assert not any("muva-" in line and "printf" in line for line in lines)
+
+
 async def test_the_report_tells_what_is_served(estate: Estate) -> None:
     async with opened(estate) as workspace:
         report = await workspace.environments["production"].read_health()

@@ -6,6 +6,7 @@ The connection is `ssh_mend`'s; what is really run on the host for a command is 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
@@ -114,7 +115,7 @@ class SshLink:
             CommandRecord(
                 at=utc_now(),
                 where=self._name,
-                line=sanitise_line(self._redact(line)),
+                line=sanitise_line(self._redact(_told(line))),
                 took_ms=(time.monotonic() - began) * 1000,
                 outcome=outcome,
             )
@@ -426,6 +427,17 @@ class SshLink:
                 error, self._name, f"the way to {address}:{port}", "AllowTcpForwarding, PermitOpen"
             ) from error
         return channel
+
+
+_TOLD = re.compile(r"(?:sh -c ')?# ([^\n]+)\n")
+
+
+def _told(command: str) -> str:
+    """The line that stands for a command in the command log: a script of ours begins with a comment that is
+    what a person would type to see the same.
+    """
+    told = _TOLD.match(command)
+    return told[1] if told else command
 
 
 async def _beat(session: CommandSession, seconds: float) -> None:

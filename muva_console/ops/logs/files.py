@@ -97,7 +97,9 @@ async def read_ends(link: HostLink, wanted: Sequence[Wanted]) -> Reading:
         group = wanted[begin : begin + _AT_ONCE]
         # what a log says cannot look like a header: nobody can guess the mark
         mark = f"muva-{secrets.token_hex(16)}"
-        command = _FUNCTION % mark
+        # what a person would type to see the same: the command log shows it (links/ssh.py)
+        told = sanitise_line("tail -c " + str(window) + " " + shlex.join([one.path for one in group]))
+        command = f"# {told}{_FUNCTION % mark}"
         for number, one in enumerate(group):
             start = -1 if one.start is None else one.start
             command += f"p {number} {shlex.quote(one.path)} {start} {min(window, one.window)}\n"

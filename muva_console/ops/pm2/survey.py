@@ -161,8 +161,8 @@ class Survey:
         return ""
 
 
-_LOOK_NOTE = "# looks at PM2 from outside, changes nothing: daemon, clock, processes, pm2.log\n"
-_PM2_NOTE = "# pm2, only where its daemon lives already\n"
+_LOOK_NOTE = "# ps -eo pid,ppid,rss,time,args; tail ~/.pm2/pm2.log\n"
+"""What a person would type to see the same; the command log shows it (links/ssh.py)."""
 
 
 def command(home: str, *, inode: int = 0, known: int = 0, twice: bool = False) -> str:
@@ -172,7 +172,8 @@ def command(home: str, *, inode: int = 0, known: int = 0, twice: bool = False) -
 
 def guarded(home: str, argv: list[str]) -> str:
     """The command line that runs `argv` with PM2_HOME set where the daemon lives, and else ends with 98."""
-    return _sh(_PM2_NOTE + _GUARDED.strip(), home, *argv)
+    told = sanitise_line(shlex.join(["PM2_HOME=" + home, *argv]))
+    return _sh(f"# {told}\n" + _GUARDED.strip(), home, *argv)
 
 
 def _sh(script: str, *arguments: str) -> str:
