@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -232,8 +232,4 @@ class Performing(Dialog[None]):
 
 
 def _console(widget: Widget) -> MuvaApp:
-    from muva_console.app import MuvaApp
-
-    app = widget.app
-    assert isinstance(app, MuvaApp)
-    return app
+    return cast("MuvaApp", widget.app)
