@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from muva_console.ops.health.history import LEARN
+from muva_console.ops.health.history import FLOOR_MS, LEARN
 from muva_console.ops.readings import Finding, Level
 from muva_console.screens.memory import API, DB
 from muva_console.widgets.format import duration, milliseconds
@@ -57,7 +57,8 @@ def series(board: Board, environment: str, which: str) -> Track | None:
     if which == "api":
         learnt = history.baseline(span, now)
         usual = limits.baseline * 1000 if limits.baseline is not None else learnt
-        limit = min(limit, usual * limits.degraded_factor) if usual is not None else limit
+        if usual is not None:
+            limit = min(limit, max(usual, FLOOR_MS) * limits.degraded_factor)
     enough = sum(one.latency_ms is not None for one in history.window(span, now)) >= LEARN
     p95 = history.percentile(0.95, span, now) if enough else None
     note = f"p95 {milliseconds(p95)}" if which == "api" and p95 is not None else f"< {milliseconds(limit)}"

@@ -16,6 +16,9 @@ from muva_console.ops.readings import Level
 
 KEPT = 2880
 """Samples: a day at one every 30 seconds."""
+FLOOR_MS = 50.0
+"""A baseline below this is taken for this: three times 4 ms is noise and not a slow application, and what
+stays below 150 ms nobody calls slow. Ours."""
 LEARN = 20
 """Healthy samples below which no baseline is learnt: a p95 of fewer is only the slowest one. Ours."""
 

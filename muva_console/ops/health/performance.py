@@ -14,6 +14,7 @@ from msgspec import Struct
 from muva_console.config.model import Thresholds
 from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.health.api import has_url
+from muva_console.ops.health.history import FLOOR_MS
 from muva_console.ops.health.stats import percentile, samples_to_exclude, wilson
 from muva_console.ops.health.words import percent, spell_ms
 from muva_console.ops.links.addresses import curl_line
@@ -32,9 +33,6 @@ QUICK = 3.0
 """Seconds after which a sample that has its configured size is not made larger. Ours."""
 BUDGET = 20.0
 """Seconds for the whole sample. Ours."""
-FLOOR_MS = 50.0
-"""A baseline below this is taken for this: three times 4 ms is noise and not a slow application, and what
-stays below 150 ms nobody calls slow. Ours."""
 PERCENTILE = 0.95
 _ROLL_BACK = "This meets the playbook's criteria for a rollback: see what was deployed last."
 
