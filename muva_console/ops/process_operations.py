@@ -311,7 +311,7 @@ class ProcessOperation:
         except Failed as failure:
             tell(EventKind.FAILED, str(failure))
         except OpsError as error:
-            tell(EventKind.FAILED, ". ".join(error.lines()))
+            tell(EventKind.FAILED, " ".join(f"{line.rstrip('.')}." for line in error.lines()))
         finally:
             events.put_nowait(None)
 
@@ -361,17 +361,12 @@ class ProcessOperation:
 
     async def _act(self, target: Process, by_socket: bool, tell: Tell) -> None:
         verb = _VERB[self._action]
-        if not by_socket:
-            words = self._words(str(target.pm_id))
-            tell(EventKind.STEP, self._line(words))
-            result = await self._reader.command(*words, timeout=ACT_TIMEOUT)
-            if result.exit_status != 0:
-                said = sanitise_line((result.stderr or result.stdout).strip().split(b"\n")[-1], cap=300)
-                raise Failed(f"pm2 {verb} ended with {result.exit_status}: {said or 'no word'}")
-            return
-        call = self._call(target)
-        tell(EventKind.STEP, f"{call.method} of {target.name} [{target.pm_id}], to PM2's daemon")
         try:
+            if not by_socket:
+                await self._command(target, verb, tell)
+                return
+            call = self._call(target)
+            tell(EventKind.STEP, f"{call.method} of {target.name} [{target.pm_id}], to PM2's daemon")
             await self._reader.call(call, timeout=ACT_TIMEOUT)
         except (RpcError, Pm2Down):
             raise
@@ -386,6 +381,14 @@ class ProcessOperation:
             await self._reader.call(client.notify(target.pm_id, label))
         except LinkError as error:
             tell(EventKind.WARNING, f"PM2's other listeners were not told: {error}")
+
+    async def _command(self, target: Process, verb: str, tell: Tell) -> None:
+        words = self._words(str(target.pm_id))
+        tell(EventKind.STEP, self._line(words))
+        result = await self._reader.command(*words, timeout=ACT_TIMEOUT)
+        if result.exit_status != 0:
+            said = sanitise_line((result.stderr or result.stdout).strip().split(b"\n")[-1], cap=300)
+            raise Failed(f"pm2 {verb} ended with {result.exit_status}: {said or 'no word'}")
 
     async def _verify(self, before: tuple[Process, ...], tell: Tell) -> str:
         watch = Watch(self._reader, before, tell)

@@ -137,7 +137,12 @@ class ProcessReader:
             raise
         except LinkError as error:
             if error.fault in {Fault.MISSING, Fault.REFUSED, Fault.CLOSED}:
-                await self._down(error)
+                try:
+                    await self._down(error)
+                except Pm2Down:
+                    raise
+                except LinkError:  # no look either; what became of the call is what must be told
+                    raise error from None
             raise
 
     async def command(self, *arguments: str, timeout: float = COMMAND_TIMEOUT) -> CommandResult:

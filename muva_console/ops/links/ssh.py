@@ -236,10 +236,13 @@ class SshLink:
             beating = asyncio.create_task(_beat(session, silence / SILENCE))
 
             async def chunks() -> AsyncIterator[bytes]:
+                nonlocal outcome
                 while (chunk := await session.next()) is not None:
                     yield chunk
                 if session.exit_status is None:
-                    raise self._way.lost_error(session.error)
+                    lost = self._way.lost_error(session.error)
+                    outcome = lost.fault.value
+                    raise lost
 
             try:
                 yield chunks()
