@@ -14,7 +14,8 @@ from muva_console.ops.errors import ConfigError
 
 if TYPE_CHECKING:
     from muva_console.config.load import LoadedConfig
-    from muva_console.ops.workspace import EnvironmentOps, Workspace
+    from muva_console.ops.environment import EnvironmentOps
+    from muva_console.ops.workspace import Workspace
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])

@@ -109,6 +109,12 @@ class CheckContext:
             raise OpsError("there is no link to this host", where=host)
         return await self._once(f"processes {host}", self.take_processes[host])
 
+    def ssh_line(self, host: str, remote: str) -> str:
+        """What a person would type to run `remote` on one of the environment's hosts."""
+        from muva_console.ops.links.shell import ssh_line
+
+        return ssh_line(self.config.hosts[host], hosts=self.config.hosts, remote=remote)
+
     def url(self, path: str) -> str:
         """An address of the application. Raises OpsError when none is configured."""
         if self.environment.url is None:

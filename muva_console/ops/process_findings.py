@@ -23,26 +23,36 @@ class _Opinion:
 
 
 def judge(
-    list: ProcessList, expected: Sequence[str], thresholds: Thresholds, now: datetime
+    list: ProcessList,
+    expected: Sequence[str],
+    thresholds: Thresholds,
+    now: datetime,
+    *,
+    command: str = "pm2 ls",
 ) -> tuple[Finding, ...]:
     """One finding for each expected process (each process there is, when none is expected), of all its
     instances, in the words of the worst. What is not expected belongs to somebody else and is not judged.
 
     A reading older than `GOOD_FOR` makes every finding UNKNOWN. Thresholds: `restarts` unasked ones within
-    `restart_window` are a crash loop, `memory` is a share of the process's own limit.
+    `restart_window` are a crash loop, `memory` is a share of the process's own limit. `command` is what a
+    person would have typed to read the same.
     """
     names = tuple(dict.fromkeys(expected)) or tuple(dict.fromkeys(p.name for p in list.processes))
     if not names:
-        return (_finding(list, "", _Opinion(Level.WARN, f"PM2 on {list.host} runs nothing"), now),)
+        return (_finding(list, "", _Opinion(Level.WARN, f"PM2 on {list.host} runs nothing"), now, command),)
     return tuple(
         _finding(
-            list, name, _of_name(list, name, [p for p in list.processes if p.name == name], thresholds), now
+            list,
+            name,
+            _of_name(list, name, [p for p in list.processes if p.name == name], thresholds),
+            now,
+            command,
         )
         for name in names
     )
 
 
-def _finding(list: ProcessList, name: str, opinion: _Opinion, now: datetime) -> Finding:
+def _finding(list: ProcessList, name: str, opinion: _Opinion, now: datetime, command: str) -> Finding:
     expires = list.at + GOOD_FOR
     level, summary = opinion.level, opinion.summary
     if now > expires:
@@ -55,7 +65,7 @@ def _finding(list: ProcessList, name: str, opinion: _Opinion, now: datetime) -> 
         subject=f"{name} on {list.host}" if name else list.host,
         summary=summary,
         evidence=(*opinion.evidence, f"read by {list.source}"),
-        command="pm2 ls",
+        command=command,
         took_ms=list.took_ms,
         at=list.at,
         expires=expires,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import shlex
 from collections.abc import AsyncIterator
 from enum import StrEnum
 
@@ -19,6 +18,7 @@ from muva_console.ops.operations import Event, EventKind, Plan, PlannedCommand, 
 from muva_console.ops.pm2 import client
 from muva_console.ops.pm2.client import Call, RpcError
 from muva_console.ops.pm2.model import Process, ProcessList
+from muva_console.ops.pm2.spoken import pm2_line
 from muva_console.ops.process_findings import spell_size
 from muva_console.ops.process_watch import Failed, HealthCheck, Tell, Watch, relay
 from muva_console.ops.processes import Pm2Down, ProcessReader
@@ -229,9 +229,7 @@ class ProcessOperation:
 
     def _line(self, words: list[str]) -> str:
         """As a person would type it."""
-        home = self._reader.config.pm2_home
-        prefix = "" if home in {"~/.pm2", "~/.pm2/"} else f"PM2_HOME={_home_word(home)} "
-        return f"{prefix}{self._reader.config.pm2} {shlex.join(words)}"
+        return pm2_line(self._reader.config, *words)
 
     def _spoken(self, reading: ProcessList) -> str:
         """The name where pm2's command line would take it for this and nothing else; the number otherwise:
@@ -425,8 +423,3 @@ def _changed(then: Process, now: Process) -> str:
     if (then.exec_mode, then.cwd) != (now.exec_mode, now.cwd):
         return f"{now.name} was started in another way or place"
     return ""
-
-
-def _home_word(home: str) -> str:
-    """A folder as a word of a command line; a leading ``~/`` must stay outside the quotes."""
-    return f"~/{shlex.quote(home[2:])}" if home.startswith("~/") else shlex.quote(home)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from muva_console.drill.state import Estate
 from tests.cli.conftest import Muva
@@ -36,6 +41,23 @@ async def test_processes_are_those_of_the_environment(muva: Muva, estate: Estate
     assert answer.data["hosts"][0]["source"] == "daemon socket"
     both = await muva("processes", "--env", "staging", "--all", "--json", config=estate.config)
     assert {process["name"] for process in both.data["processes"]} == {"muva-staging", "muva-production"}
+
+
+async def test_the_commands_that_are_shown_can_be_pasted(muva: Muva, estate: Estate) -> None:
+    if shutil.which("ssh") is None:
+        pytest.skip("OpenSSH's client is not installed")
+    answer = await muva("health", "--env", "production", "--json", config=estate.config)
+    for check, told in (("processes", "muva-production"), ("resources", "Mem")):
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["sh", "-c", answer.finding(check)["command"]],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert told in done.stdout, (answer.finding(check)["command"], done)
 
 
 async def test_logs_are_lines_of_json_in_order_of_time(muva: Muva, estate: Estate) -> None:

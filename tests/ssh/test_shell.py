@@ -87,6 +87,24 @@ def test_jump_hosts_in_a_circle_are_refused() -> None:
     assert caught.value.fault is Fault.CONFIG
 
 
+@needs_ssh
+async def test_the_line_that_is_shown_can_be_pasted(make_server: MakeServer, tmp_path: Path) -> None:
+    jump, target = await make_server(), await make_server()
+    hosts = {"bastion": jump.host(), "vps": target.host(jump="bastion")}
+    line = shell.ssh_line(hosts["vps"], hosts=hosts, remote="echo 'as typed'; exit 3")
+    status, output = await ssh(["sh", "-c", line], "")
+    assert "as typed" in output
+    assert status == 3
+
+
+def test_the_line_that_is_shown_has_only_what_the_host_needs() -> None:
+    assert shell.ssh_line(Host(address="vps")) == "ssh vps"
+    assert shell.ssh_line(Host(address="vps", user="deploy", port=22), remote="pm2 ls") == (
+        "ssh -p 22 deploy@vps 'pm2 ls'"
+    )
+    assert shell.ssh_line(Host(address="-oProxyCommand=x")) == "ssh -- -oProxyCommand=x"
+
+
 # ---------------------------------------------------------------------- through the link
 
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from muva_console.config.model import Environment, Host
-from muva_console.ops.doctor.reach import reach, ssh_line
+from muva_console.ops.doctor.reach import reach
 from muva_console.ops.doctor.report import NOT_ASKED, Group, Needs, Notes
 from muva_console.ops.errors import LinkError
+from muva_console.ops.links.shell import ssh_line
+from muva_console.ops.pm2.spoken import pm2_line
 from muva_console.ops.readings import Level, utc_now
 from muva_console.ops.text import sanitise_line
 
@@ -71,8 +73,9 @@ class _Survey(Struct):
 
 async def examine_host(needs: Needs, name: str, environments: Mapping[str, Environment]) -> Group:
     """Everything about one host. `environments` are those to look for on it."""
-    notes = Notes(name, needs.redact)
     host, link = needs.config.hosts[name], needs.host(name)
+    way = ssh_line(host, hosts=needs.config.hosts)
+    notes = Notes(name, needs.redact, ssh=way)
     offer = await reach(notes, name, host, link)
     here = {key: value for key, value in environments.items() if name in value.hosts}
     if any(finding.level is Level.FAIL for finding in notes.findings):
@@ -90,7 +93,7 @@ async def examine_host(needs: Needs, name: str, environments: Mapping[str, Envir
                     )
     else:
         # the two go side by side; each notes for itself, so that the order stays
-        pm2_notes = Notes(name, needs.redact)
+        pm2_notes = Notes(name, needs.redact, ssh=way)
         await asyncio.gather(
             _look_around(notes, name, host, link, here), _ask_pm2(pm2_notes, name, host, link, here)
         )
@@ -180,7 +183,7 @@ async def _look_around(
     try:
         answer = await link.run(_script(host, environments), limit=64 * 1024)
     except LinkError as error:
-        notes.trouble("host-commands", error, command=ssh_line(host))
+        notes.trouble("host-commands", error, command=notes.ssh)
         notes.not_asked(("host-clock",), "a command")
         return
     took = time.monotonic() - began
@@ -196,7 +199,7 @@ def _tell_commands(notes: Notes, name: str, host: Host, survey: _Survey) -> None
     pm2 = _first_word(host.pm2)
     needed = [command for command in NEEDED if command not in survey.commands]
     wanted = [command for command in (*WANTED, pm2) if command not in survey.commands]
-    command = f"{ssh_line(host)} {shlex.quote(f'command -v {pm2} node git pnpm')}"
+    command = f"{notes.ssh} {shlex.quote(f'command -v {pm2} node git pnpm')}"
     if needed:
         notes.note(
             "host-commands",
@@ -223,7 +226,7 @@ def _tell_commands(notes: Notes, name: str, host: Host, survey: _Survey) -> None
 
 def _tell_clock(notes: Notes, host: Host, name: str, off: float | None, *, uncertain: float) -> None:
     """`off`: seconds that the host's clock is ahead; `uncertain`: by how much that may be wrong."""
-    command = f"date -u; {ssh_line(host)} date -u"
+    command = f"date -u; {notes.ssh} date -u"
     if off is None:
         notes.note("host-clock", Level.UNKNOWN, f"{name} does not tell the time", command=command)
     elif abs(off) <= CLOCK_LIMIT + uncertain:
@@ -247,9 +250,7 @@ def _at(environment: str, host: str) -> str:
 def _tell_place(notes: Notes, subject: str, host: Host, settings: Environment, place: _Place) -> None:
     directory = settings.directory or ""
     if directory:
-        command = (
-            f"{ssh_line(host)} {shlex.quote(f'ls -ld {directory}; git -C {directory} log -1 --oneline')}"
-        )
+        command = f"{notes.ssh} {shlex.quote(f'ls -ld {directory}; git -C {directory} log -1 --oneline')}"
         if not place.directory:
             notes.note(
                 "app-directory",
@@ -292,13 +293,13 @@ def _tell_place(notes: Notes, subject: str, host: Host, settings: Environment, p
             if place.listens is False
             else "the host does not tell who listens",
             subject=subject,
-            command=f"{ssh_line(host)} {shlex.quote(f'ss -ltn sport = :{settings.port}')}",
+            command=f"{notes.ssh} {shlex.quote(f'ss -ltn sport = :{settings.port}')}",
             next="" if place.listens else "is the application stopped, or is `port` in muva.toml another?",
         )
 
 
 def _tell_file(notes: Notes, subject: str, host: Host, file: str, place: _Place) -> None:
-    command = f"{ssh_line(host)} {shlex.quote(f'ls -l {file}; grep -c = {file}')}"
+    command = f"{notes.ssh} {shlex.quote(f'ls -l {file}; grep -c = {file}')}"
     if place.names is None:
         what = "cannot be read by our login" if place.file_mode else "is not there"
         notes.note(
@@ -330,7 +331,7 @@ async def _ask_pm2(
 ) -> None:
     from muva_console.ops.processes import COMMAND, ProcessReader
 
-    command = f"{ssh_line(host)} {shlex.quote(f'PM2_HOME={host.pm2_home} {host.pm2} list')}"
+    command = f"{notes.ssh} {shlex.quote(pm2_line(host, 'list'))}"
     wanted = {key: value for key, value in environments.items() if value.processes}
     reader = ProcessReader(link, host)
     try:

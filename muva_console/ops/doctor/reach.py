@@ -24,13 +24,12 @@ async def reach(notes: Notes, name: str, host: Host, link: SshLink) -> HostKeyOf
     """Connect, and tell each stage; the key to ask a person about when that is what is missing."""
     from muva_console.ops.links import ssh_connect
 
-    command = ssh_line(host)
+    command = notes.ssh
+    settings = command.replace("ssh ", "ssh -G ", 1)
     try:
         target = await ssh_connect.resolve(name, host)
     except LinkError as error:
-        notes.trouble(
-            "host-settings", error, command=ssh_line(host, "-G"), next=f"correct [hosts.{name}] in muva.toml"
-        )
+        notes.trouble("host-settings", error, command=settings, next=f"correct [hosts.{name}] in muva.toml")
         notes.not_asked(STAGES[1:], "the settings")
         return None
     way = _way(host, target)
@@ -39,7 +38,7 @@ async def reach(notes: Notes, name: str, host: Host, link: SshLink) -> HostKeyOf
         Level.OK,
         f"{target.user}@{target.address}{way}",
         evidence=(f"configured as {host.address}",) if not target.address.startswith(host.address) else (),
-        command=ssh_line(host, "-G"),
+        command=settings,
     )
     direct = not way
     try:
@@ -56,21 +55,6 @@ async def reach(notes: Notes, name: str, host: Host, link: SshLink) -> HostKeyOf
         _offered(notes, offer)
         notes.not_asked(STAGES[4:], "the host key")
     return offer
-
-
-def ssh_line(host: Host, *options: str) -> str:
-    """What a person would type to get there."""
-    words = ["ssh", *options]
-    if host.ssh_config is not None:
-        words += ["-F", str(host.ssh_config)]
-    if host.known_hosts is not None:
-        words += ["-o", f"UserKnownHostsFile={host.known_hosts}"]
-    if host.port is not None:
-        words += ["-p", str(host.port)]
-    if host.identity is not None:
-        words += ["-i", str(host.identity)]
-    words.append(f"{host.user}@{host.address}" if host.user else host.address)
-    return shlex.join(words)
 
 
 def _way(host: Host, target: Target) -> str:

@@ -84,10 +84,12 @@ class Report(Struct, frozen=True, kw_only=True):
 class Notes:
     """Collects one group's findings. Everything noted is redacted and harmless."""
 
-    def __init__(self, subject: str, redact: Callable[[str], str]) -> None:
+    def __init__(self, subject: str, redact: Callable[[str], str], *, ssh: str = "ssh") -> None:
         self._subject = subject
         self._redact = redact
         self._began = time.monotonic()
+        self.ssh = ssh
+        """What a person types to get to the host that this is about."""
         self.findings: list[Finding] = []
 
     def note(

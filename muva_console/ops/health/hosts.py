@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 
 from muva_console.config.model import Thresholds
 from muva_console.ops.checks import CheckContext, check, tell
@@ -28,7 +27,7 @@ async def resources(ctx: CheckContext) -> tuple[Finding, ...]:
 
 
 async def _of_host(ctx: CheckContext, host: str) -> Finding:
-    command = f"ssh {shlex.quote(host)} 'free -h; df -h; df -i; uptime'"
+    command = ctx.ssh_line(host, "free -h; df -h; df -i; uptime")
     try:
         reading = await ctx.resources(host)
     except OpsError as error:

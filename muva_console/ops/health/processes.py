@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 
 from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.errors import OpsError
 from muva_console.ops.health.hosts import cannot_be_asked, has_hosts
+from muva_console.ops.pm2.spoken import home_word, pm2_line
 from muva_console.ops.process_findings import judge
 from muva_console.ops.processes import Pm2Down
 from muva_console.ops.readings import Finding, Level, utc_now
@@ -24,6 +24,8 @@ async def processes(ctx: CheckContext) -> tuple[Finding, ...]:
 
 
 async def _of_host(ctx: CheckContext, host: str) -> tuple[Finding, ...]:
+    settings = ctx.config.hosts[host]
+    command = ctx.ssh_line(host, pm2_line(settings, "ls"))
     try:
         listed = await ctx.processes(host)
     except Pm2Down as error:
@@ -34,10 +36,12 @@ async def _of_host(ctx: CheckContext, host: str) -> tuple[Finding, ...]:
                 error.what,
                 subject=host,
                 evidence=error.lines()[1:],
-                command=f"ssh {shlex.quote(host)} 'cat ~/.pm2/pm2.pid; pgrep -af \"God Daemon\"'",
+                command=ctx.ssh_line(
+                    host, f"cat {home_word(settings.pm2_home)}/pm2.pid; pgrep -af 'God Daemon'"
+                ),
                 next=error.next,
             ),
         )
     except OpsError as error:
-        return (cannot_be_asked(error, host, f"ssh {shlex.quote(host)} pm2 ls"),)
-    return judge(listed, ctx.environment.processes, ctx.environment.thresholds, utc_now())
+        return (cannot_be_asked(error, host, command),)
+    return judge(listed, ctx.environment.processes, ctx.environment.thresholds, utc_now(), command=command)

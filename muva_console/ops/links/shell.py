@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import shutil
 import termios
 import tty
@@ -52,6 +53,34 @@ def shell_command(
     if remote is not None:
         argv.append(remote)
     return argv
+
+
+def ssh_line(
+    host: Host, *options: str, hosts: Mapping[str, Host] | None = None, remote: str | None = None
+) -> str:
+    """What a person would type to get to `host` the way the link does, and to run `remote` there if given.
+
+    To be shown and pasted: a line of shell, with only what this host needs. A jump host that cannot be
+    resolved is left out; connecting says what is wrong with it.
+    """
+    words = ["ssh", *options]
+    if host.ssh_config is not None:
+        words += ["-F", str(host.ssh_config.expanduser())]
+    if host.known_hosts is not None:
+        words += ["-o", f"UserKnownHostsFile={host.known_hosts.expanduser()}"]
+    if host.port is not None:
+        words += ["-p", str(host.port)]
+    if host.identity is not None:
+        words += ["-i", str(host.identity.expanduser())]
+    jump = (hosts or {}).get(host.jump or "")
+    if jump is not None:
+        with contextlib.suppress(LinkError):
+            words += _through(jump, hosts or {}, 1)
+    place = f"{host.user}@{host.address}" if host.user else host.address
+    words += ["--", place] if place.startswith("-") else [place]
+    if remote is not None:
+        words.append(remote)
+    return shlex.join(words)
 
 
 def login_in(directory: str | None) -> str | None:
