@@ -153,7 +153,8 @@ class EnvironmentOps:
 
     async def watch_health(self) -> HealthReport:
         """As `read_health`, for who looks again and again: the sample of requests that the performance check
-        takes is repeated every `SAMPLE_EVERY` seconds only, and at every look while it brings bad news.
+        takes is repeated every `SAMPLE_EVERY` seconds only, and at every look while it brings bad news or the
+        application is not well.
         """
         from muva_console.ops.health.report import ALL, read_health, with_findings
 
@@ -165,6 +166,11 @@ class EnvironmentOps:
             return report
         report = await read_health(self.context(), [name for name in ALL if name != "performance"])
         self._learn(report)
+        if report.level_of("api-health") is not Level.OK:
+            # good news from before the trouble would pass for news of now
+            sample = await read_health(self.context(), ["performance"])
+            kept = sample.of("performance")
+            self._sampled, self._sampled_at = kept, time.monotonic()
         return with_findings(report, kept, ALL)
 
     def _learn(self, report: HealthReport) -> None:

@@ -187,6 +187,11 @@ class Feed(Generic[T]):
             self._failed(LinkError(Fault.TIMEOUT, f"no answer within {self._timeout:g} s", where=self.name))
         except OpsError as error:
             self._failed(error)
+        except asyncio.CancelledError:
+            if _cancelling():
+                raise
+            # what it waited for was given up elsewhere (a link closed): no reason to look no more
+            self._failed(LinkError(Fault.CLOSED, "given up before it was answered", where=self.name))
         except Exception as error:  # a defect must not silence the feed; it is shown like any failure
             self._failed(OpsError(f"defect: {type(error).__name__}: {error}", where=self.name))
         else:
@@ -208,3 +213,8 @@ class Feed(Generic[T]):
         self._snapshot = replace(self._snapshot, **changes)  # type: ignore[arg-type]
         for viewer in tuple(self._viewers):
             viewer(self._snapshot)
+
+
+def _cancelling() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

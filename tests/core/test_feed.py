@@ -168,3 +168,24 @@ async def test_once_raises_what_the_source_raised() -> None:
     source.error = OpsError("no", where="there")
     with pytest.raises(OpsError, match="there: no"):
         await Feed("test", source).once()
+
+
+async def test_a_source_that_was_cancelled_elsewhere_does_not_end_the_looking() -> None:
+    """A link that is closed cancels what reads over it; the feed tells a failure and asks again."""
+    asked = 0
+
+    async def fetch() -> int:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            elsewhere = asyncio.create_task(asyncio.sleep(60))
+            elsewhere.cancel()
+            await asyncio.shield(elsewhere)
+        return asked
+
+    feed = Feed("test", fetch, interval=0.005)
+    seen: list[Snapshot[int]] = []
+    feed.watch(seen.append)
+    await until(lambda: seen[-1].value == 2)
+    assert any(isinstance(s.error, LinkError) and s.error.fault is Fault.CLOSED for s in seen)
+    await feed.close()

@@ -19,6 +19,10 @@ import tomli_w
 from muva_console.config.load import load
 from muva_console.drill.state import Estate
 from muva_console.ops.feed import Feed, Freshness, Snapshot
+from muva_console.ops.health.report import HealthReport
+from muva_console.ops.logs.buffer import LogBuffer
+from muva_console.ops.logs.model import Stream
+from muva_console.ops.readings import Level
 from muva_console.ops.workspace import Workspace
 
 T = TypeVar("T")
@@ -121,3 +125,37 @@ class Watched(Generic[T]):
 
         await until(there, f"{self.feed.name} {freshness}; it is {self.now.freshness()} {self.now}", seconds)
         return self.now
+
+
+@asynccontextmanager
+async def followed(workspace: Workspace, environment: str) -> AsyncIterator[LogBuffer]:
+    """The log of an environment's process, live in a buffer."""
+    of = workspace.environments[environment]
+    names = of.config.processes
+    mine = tuple(p for p in (await of.read_processes("vps")).processes if p.name in names)
+    buffer = LogBuffer()
+    task = asyncio.create_task(of.follow_logs("vps", mine, buffer))
+    try:
+        await until(lambda: live(buffer), "the log is live")
+        yield buffer
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def live(buffer: LogBuffer) -> bool:
+    states = buffer.states()
+    return bool(states) and all(state.live for state in states)
+
+
+def lines(buffer: LogBuffer) -> list[tuple[Stream, str]]:
+    return [
+        (line.stream, line.text)
+        for block in buffer.blocks()
+        for line in (block.line(index, text) for index, text in enumerate(block.texts()))
+    ]
+
+
+def level(report: HealthReport | None, check: str) -> Level:
+    assert report is not None
+    return report.level_of(check)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,15 +17,25 @@ from muva_console.drill.state import Estate
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.feed import Freshness
 from muva_console.ops.journal import Filter
-from muva_console.ops.logs.buffer import LogBuffer
 from muva_console.ops.logs.model import Stream
 from muva_console.ops.operations import Event, EventKind
 from muva_console.ops.performer import Confirmation
 from muva_console.ops.process_operations import Action, ProcessOperation
 from muva_console.ops.readings import Level
-from muva_console.ops.workspace import Workspace
 from tests.cli.conftest import Muva
-from tests.hostility.parts import Watched, black_hole, by_way_of, frozen, opened, until, until_true
+from tests.hostility.parts import (
+    Watched,
+    black_hole,
+    by_way_of,
+    followed,
+    frozen,
+    level,
+    lines,
+    live,
+    opened,
+    until,
+    until_true,
+)
 from tests.ssh.servers import Proxy
 
 
@@ -39,41 +50,12 @@ async def way_to(estate: Estate, folder: Path, **host: object) -> AsyncIterator[
         await proxy.stop()
 
 
-@asynccontextmanager
-async def followed(workspace: Workspace, environment: str) -> AsyncIterator[LogBuffer]:
-    """The log of an environment's process, live in a buffer."""
-    of = workspace.environments[environment]
-    names = of.config.processes
-    mine = tuple(p for p in (await of.read_processes("vps")).processes if p.name in names)
-    buffer = LogBuffer()
-    task = asyncio.create_task(of.follow_logs("vps", mine, buffer))
-    try:
-        await until(lambda: live(buffer), "the log is live")
-        yield buffer
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def live(buffer: LogBuffer) -> bool:
-    states = buffer.states()
-    return bool(states) and all(state.live for state in states)
-
-
-def lines(buffer: LogBuffer) -> list[tuple[Stream, str]]:
-    return [
-        (line.stream, line.text)
-        for block in buffer.blocks()
-        for line in (block.line(index, text) for index, text in enumerate(block.texts()))
-    ]
-
-
 async def test_cut_in_mid_stream_all_mend_themselves(estate: Estate, tmp_path: Path) -> None:
     """Feeds and log come back by themselves; the log says that it was cut, and lacks no line."""
     site = estate.sites["staging"]
     async with way_to(estate, tmp_path) as (proxy, config), opened(config) as workspace:
         of = workspace.environments["staging"]
-        feeds = [Watched(of.processes["vps"]), Watched(of.resources["vps"])]
+        feeds: list[Watched[Any]] = [Watched(of.processes["vps"]), Watched(of.resources["vps"])]
         web = Watched(of.health)
         for feed in (*feeds, web):
             await feed.until(Freshness.FRESH)
@@ -248,11 +230,12 @@ async def test_a_server_that_freezes_while_it_is_talked_to(breakable_estate: Est
                 assert gone.error.fault in (Fault.TIMEOUT, Fault.CLOSED, Fault.UNREACHABLE)
                 await until(lambda: not live(buffer), "the log does not pass for live")
                 bad = await health.until(
-                    Freshness.FRESH, where=lambda now: now.value.level_of("processes") is Level.UNKNOWN
+                    Freshness.FRESH,
+                    where=lambda now: level(now.value, "processes") is Level.UNKNOWN,
                 )
                 assert bad.value is not None
                 assert bad.value.level_of("api-health") is Level.OK
                 assert time.monotonic() - began < 30
             await processes.until(Freshness.FRESH)
             await until(lambda: live(buffer), "the log is live again")
-            await health.until(Freshness.FRESH, where=lambda now: now.value.level_of("processes") is Level.OK)
+            await health.until(Freshness.FRESH, where=lambda now: level(now.value, "processes") is Level.OK)
