@@ -116,7 +116,7 @@ class Feed(Generic[T]):
         return unwatch
 
     def refresh(self) -> None:
-        """Ask again now, paused or not. A poll under way is followed by another: it is older than the wish."""
+        """Ask again now, paused or not. A poll under way is followed by another: it is older."""
         self._ask_now = True
         self._wake.set()
 
