@@ -1,14 +1,17 @@
 """The `muva` command: the console, or one answer headless.
 
 Exit statuses are an interface: 0 healthy / GO / done, 1 unhealthy / NO-GO / refused, 2 usage or
-configuration, 3 cannot tell. With `--json`, data and data alone goes to standard output.
+configuration, 3 cannot tell; 130 and 141 are the shell's words for ctrl+c and for an answer that nobody
+read. With `--json`, data and data alone goes to standard output.
 Commands are imported when they are called, so that none pays for the others.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -36,8 +39,24 @@ _COMMANDS = {
 }
 
 
+UNREAD = 141
+"""Exit status when the reader of standard output went first: what was answered is not called healthy."""
+
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+
+
 class _Commands(click.Group):
     """Imports the module of a command when that command is called."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BaseExceptionGroup as several:
+            _write_failed(_first(several))
+            raise _first(several) from several
+        except OSError as error:
+            _write_failed(error)
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -69,6 +88,8 @@ class _Commands(click.Group):
 @click.pass_context
 def cli(ctx: click.Context, config: str | None, read_only: bool, environment: str | None) -> None:
     """The operations console of MUVA Chat. Without a command it opens full-screen."""
+    if os.environ.get("NO_COLOR"):  # no-color.org; click knows only whether there is a terminal
+        ctx.color = False
     ctx.obj = Invocation(config=config, read_only=read_only)
     if ctx.invoked_subcommand is None:
         from muva_console.cli.console import open_console
@@ -78,6 +99,9 @@ def cli(ctx: click.Context, config: str | None, read_only: bool, environment: st
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status; errors are told on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal of few letters shows a ? for the others
+            stream.reconfigure(errors="replace")
     try:
         outcome = cli.main(args=arguments, prog_name="muva", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -93,11 +117,32 @@ def run(arguments: list[str] | None = None) -> int:
         return status_of(error)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # the reader (head, less) has seen enough; what the interpreter still flushes must not complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
     return outcome if isinstance(outcome, int) else Exit.OK
+
+
+def _first(several: BaseExceptionGroup) -> BaseException:
+    """What a task group's first task failed with."""
+    first = several.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _write_failed(error: BaseException) -> None:
+    """Ends the command when it was standard output that failed; what else failed is the caller's.
+
+    Raises click.exceptions.Exit.
+    """
+    if not isinstance(error, OSError) or error.filename is not None:
+        return
+    if isinstance(error, BrokenPipeError):  # the reader (head, less) has seen enough
+        status = UNREAD
+    elif error.errno in _UNWRITABLE:
+        click.echo(f"muva: the answer could not be written to standard output: {error.strerror}", err=True)
+        status = int(Exit.CANNOT_TELL)
+    else:
+        return
+    # what the interpreter still flushes must not complain
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    raise click.exceptions.Exit(status)
 
 
 def tell(error: OpsError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -78,7 +79,8 @@ def print_json(value: Any, *, line: bool = False) -> None:
     import msgspec
 
     data = msgspec.json.encode(value)
-    click.echo((data if line else msgspec.json.format(data, indent=2)).decode())
+    # as bytes: JSON is UTF-8, whatever the terminal's letters are
+    click.echo(data if line else msgspec.json.format(data, indent=2))
 
 
 def wait(make: Callable[[], Awaitable[T]]) -> T:
@@ -88,3 +90,38 @@ def wait(make: Callable[[], Awaitable[T]]) -> T:
         return await make()
 
     return asyncio.run(main())
+
+
+def wait_while_read(make: Callable[[], Awaitable[T]]) -> T:
+    """Run what goes on and on, to its end or until nobody reads standard output any more.
+
+    Without that, `muva logs --follow | head` would hold its connection until the next line comes. Raises
+    BrokenPipeError then.
+    """
+
+    async def main() -> T:
+        work = asyncio.ensure_future(make())
+        watch = asyncio.ensure_future(_unread())
+        try:
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            raise BrokenPipeError
+        finally:
+            for task in (work, watch):
+                task.cancel()
+            await asyncio.gather(work, watch, return_exceptions=True)
+
+    return asyncio.run(main())
+
+
+_LOOK_EVERY = 0.5
+"""Seconds between looks whether standard output is still read. Ours."""
+
+
+async def _unread() -> None:
+    """Returns when the other end of standard output is closed; never for a file or a terminal."""
+    poll = select.poll()
+    poll.register(1, 0)  # errors and hang-ups are told unasked
+    while not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_EVERY)  # epoll would wake for the keys of a terminal, too

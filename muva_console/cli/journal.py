@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from muva_console.cli.base import Invocation, environment_option, json_option, print_json, wait
+from muva_console.cli.base import (
+    Invocation,
+    environment_option,
+    json_option,
+    print_json,
+    wait,
+    wait_while_read,
+)
 from muva_console.ops.errors import Refused
 from muva_console.ops.journal.errors import JournalError, JournalProblem
 from muva_console.ops.journal.model import Entry, Filter, Life, OpenAct, Verification
@@ -150,7 +157,7 @@ def journal(
                         _print(batch, as_json=as_json)
         return Exit.OK
 
-    return _reading(lambda: wait(answer))
+    return _reading(lambda: wait_while_read(answer))
 
 
 @journal.command()

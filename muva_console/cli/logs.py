@@ -15,7 +15,7 @@ from muva_console.cli.base import (
     environment_option,
     json_option,
     print_json,
-    wait,
+    wait_while_read,
 )
 from muva_console.ops.errors import LinkError
 from muva_console.ops.logs.model import Clock, LogLevel, LogLine, Stream
@@ -72,7 +72,7 @@ def logs(
                     group.create_task(_follow(of, chosen, lines, wanted, as_json))
             return status
 
-    return wait(answer)
+    return wait_while_read(answer)
 
 
 def _filter(grep: str | None, level: str | None) -> LogFilter:

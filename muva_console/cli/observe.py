@@ -17,6 +17,7 @@ from muva_console.cli.base import (
     json_option,
     print_json,
     wait,
+    wait_while_read,
 )
 from muva_console.cli.lines import finding_lines, process_lines, verdict_line
 from muva_console.ops.readings import Exit, Finding, Level, Verdict, exit_status, verdict
@@ -91,7 +92,7 @@ def monitor(
                 await asyncio.sleep(max(0.0, refresh - (time.monotonic() - began)))
 
     try:
-        wait(rounds)
+        wait_while_read(rounds)
     except KeyboardInterrupt:
         click.echo("stopped", err=True)
     return exit_status(last)
