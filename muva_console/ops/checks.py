@@ -330,7 +330,8 @@ def _named(finding: Finding, name: str, title: str, took_ms: float, good_for: fl
 
 
 def _fit(text: str) -> str:
-    return redact(sanitise_line(text, cap=500))
+    # redacted before it is cut: half a password is no longer known for one
+    return sanitise_line(redact(sanitise_line(text)), cap=500)
 
 
 def _heard(task: asyncio.Future[Any]) -> None:

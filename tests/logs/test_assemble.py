@@ -151,3 +151,25 @@ def test_a_stack_trace_on_standard_output_is_an_error_to_its_last_frame() -> Non
         "   ▲ Next.js 15.0.3\n"
     )
     assert [line.level for line in lines] == [LogLevel.ERROR] * 4 + [LogLevel.INFO] * 2
+
+
+def test_what_an_application_logs_of_its_secrets_is_redacted() -> None:
+    assembler = LineAssembler(OUT)
+    lines = assembler.feed(
+        b"plain\nDATABASE_URL=postgresql://app:hunter2hunter2@10.0.0.1/db\n"
+        b"\xe2\xa8\xaf token: eyJhbGciOi.eyJzdWIi.c2ln\n"
+    )
+    lines += assembler.feed("STRIPE \x1b[31msk_live_\x1b[0m0123456789abcdef\n")
+    text = "\n".join(line.text for line in lines)
+    assert lines[0].text == "plain"
+    assert "app:‹redacted›@10.0.0.1" in text
+    for secret in ("hunter2", "eyJhbGciOi", "0123456789abcdef"):
+        assert secret not in text
+
+
+def test_a_secret_on_the_edge_of_a_long_line_is_not_shown_in_half() -> None:
+    assembler = LineAssembler(OUT)
+    for before in range(LINE_CAP - 60, LINE_CAP, 3):
+        line = "x" * before + " postgresql://app:correcthorsebattery@10.0.0.1/db " + "y" * 100
+        [shown] = assembler.feed(f"{line}\n")
+        assert "corr" not in shown.text

@@ -149,4 +149,4 @@ class Notes:
             self.note(check, Level.UNKNOWN, f"{NOT_ASKED}: it waits on {waits_on}")
 
     def _clean(self, text: str) -> str:
-        return self._redact(sanitise_line(text, cap=600))
+        return sanitise_line(self._redact(sanitise_line(text)), cap=600)  # redacted before it is cut

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from muva_console.config.redact import redact
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links.answers import Commit, Comparison, RepositoryReading
 from muva_console.ops.links.base import LinkState, LinkStatus, OnState
@@ -201,8 +202,8 @@ class _Repository:
         digits, seconds, author, subject = text.split("\0", 3)
         return Commit(
             sha=digits,
-            subject=sanitise_line(subject, cap=300),
-            author=sanitise_line(author, cap=120),
+            subject=redact(sanitise_line(subject, cap=300)),
+            author=redact(sanitise_line(author, cap=120)),
             at=datetime.fromtimestamp(int(seconds), UTC),
         )
 
@@ -259,7 +260,7 @@ class _Repository:
                 next=f"git config --global --add safe.directory {self._where}",
             )
         lines = [line for line in error.splitlines() if line.strip()] or ["git failed"]
-        return LinkError(Fault.OTHER, sanitise_line(lines[-1], cap=300), where=self._where)
+        return LinkError(Fault.OTHER, redact(sanitise_line(lines[-1], cap=300)), where=self._where)
 
     def _missing(self, what: str) -> LinkError:
         return LinkError(

@@ -1,7 +1,8 @@
 """Chunks into lines.
 
 What PM2's bus and a file's tail hand over are pieces of output, cut anywhere: in the middle of a line,
-of a character, of an escape sequence.
+of a character, of an escape sequence. Applications log their secrets, too: what a line says is made
+harmless and redacted here, before it is cut to size, and nobody after this has to think of either.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import codecs
 import time
 from collections.abc import Callable
 
+from muva_console.config.redact import redact, redactor
 from muva_console.ops.logs.model import LogLine, Origin
 from muva_console.ops.logs.parse import LineParser
 from muva_console.ops.text import LINE_CAP, sanitise
@@ -76,9 +78,10 @@ class LineAssembler:
         if begin <= end:
             whole = text[begin:end]
             if _clean(whole):
+                innocent = redactor.innocent(whole)
                 for line in whole.replace("\t", "    ").split("\n"):
                     if len(line) <= LINE_CAP:
-                        lines.append(parse(line.rstrip(), at_ms))
+                        lines.append(parse((line if innocent else redact(line)).rstrip(), at_ms))
                     else:
                         lines.append(parse(_tidy(line, 0), at_ms))
             else:
@@ -127,11 +130,12 @@ def _clean(text: str) -> bool:
 
 
 def _tidy(line: str, cut: int) -> str:
-    """One harmless, capped line; `cut` characters of it are gone already. The cut is told as in ops.text."""
+    """One harmless, redacted, capped line; `cut` characters are gone already. Cuts are told as in ops.text."""
     if len(line) > _HELD:
         cut += len(line) - _HELD
         line = line[:_HELD]
-    line = sanitise(line.rstrip("\r"), newlines=False).rstrip()
+    # redacted before it is cut: half a password is no longer known for one
+    line = redact(sanitise(line.rstrip("\r"), newlines=False)).rstrip()
     if len(line) > LINE_CAP:
         cut += len(line) - LINE_CAP
         line = line[:LINE_CAP]

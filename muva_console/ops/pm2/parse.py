@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from muva_console.config.redact import redact
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.pm2.model import Process
 from muva_console.ops.text import sanitise_line
@@ -191,9 +192,9 @@ def _part(raw: Raw, type: type[T], where: str) -> T:
 
 
 def text(value: object, cap: int = NAME_CAP) -> str:
-    """One harmless line of a string or a number; empty for anything else."""
+    """One harmless, redacted line of a string or a number; empty for anything else."""
     if isinstance(value, str):
-        return sanitise_line(value, cap=cap)
+        return sanitise_line(redact(sanitise_line(value)), cap=cap)  # redacted before it is cut
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return ""
