@@ -224,12 +224,12 @@ class MuvaApp(App[None]):
 
     # ------------------------------------------------------------- life
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: Any, **options: Any) -> Any:
         """Show the console until it is left; `return_code` is 0, 1 after a defect, 128 + n on signal n."""
         from muva_console.endings import screen_is_gone
 
         try:
-            super().run(*args, **options)
+            return super().run(*args, **options)
         finally:
             screen_is_gone()
 
@@ -261,7 +261,11 @@ class MuvaApp(App[None]):
 
     def _open(self) -> None:
         """Put the Overview in the place of the frame that was painted first."""
-        if self.current_mode == self.DEFAULT_MODE:
+        if self.current_mode != self.DEFAULT_MODE:
+            return
+        if len(self.screen_stack) > 1:  # somebody was quick and opened a dialog: not under their hands
+            self.set_timer(0.2, self._open)
+        else:
             self.switch_mode(self.HOME)
 
     def _watch_health(self) -> None:

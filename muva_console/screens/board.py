@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from muva_console.ops.feed import Feed, Freshness, Snapshot
 from muva_console.ops.readings import Finding, Level, utc_now, worst
 from muva_console.screens.changes import Change, Changes
+from muva_console.widgets.format import age
 from muva_console.widgets.level import SEVERITY
 
 if TYPE_CHECKING:
@@ -268,9 +269,27 @@ class Board:
         """The findings of an environment's health, and one for each reading that could not be had."""
         snapshot = self.health(environment)
         findings = list(snapshot.value.findings) if snapshot.value is not None else []
-        if snapshot.error is not None:
-            findings.append(_not_known("health", "Health", environment, snapshot, self.now()))
+        freshness = snapshot.freshness(self.monotonic())
+        if freshness is Freshness.UNREACHABLE and snapshot.error is not None:
+            told = snapshot.error.lines()
+            findings.append(self._not_known(environment, snapshot, told[0], tuple(told[1:])))
+        elif freshness is Freshness.STALE:
+            old = age(snapshot.age(self.monotonic()))
+            findings.append(self._not_known(environment, snapshot, f"nothing has been heard for {old}", ()))
         return findings
+
+    def _not_known(
+        self, environment: str, snapshot: Snapshot[Any], summary: str, evidence: tuple[str, ...]
+    ) -> Finding:
+        return Finding(
+            check="health",
+            title="Health",
+            level=Level.UNKNOWN,
+            summary=summary,
+            evidence=evidence,
+            next="r asks again, now",
+            at=snapshot.at or self.now(),
+        )
 
     def level(self, environment: str) -> Level:
         """How good the news is: unknown when nothing is known, or when what is known is not fresh."""
@@ -285,16 +304,3 @@ class Board:
     def latest_changes(self, count: int) -> list[Change]:
         """What changed while the console looked, newest first."""
         return self.changes.latest(count)
-
-
-def _not_known(check: str, title: str, subject: str, snapshot: Snapshot[Any], now: datetime) -> Finding:
-    error = snapshot.error
-    return Finding(
-        check=check,
-        title=title,
-        subject=subject,
-        level=Level.UNKNOWN,
-        summary=str(error) if error is not None else "not known",
-        evidence=tuple(error.lines()[1:]) if error is not None else (),
-        at=snapshot.at or now,
-    )

@@ -9,11 +9,11 @@ from textual.content import Content
 from muva_console.ops.feed import Freshness
 from muva_console.ops.readings import Level, worst
 from muva_console.screens.board import Topic
-from muva_console.screens.facts import process_level, standing, standing_mark
+from muva_console.screens.facts import process_level, standing
 from muva_console.screens.tracks import series
 from muva_console.widgets.fit import Part, crop, fit
 from muva_console.widgets.format import milliseconds, short
-from muva_console.widgets.level import GLYPH, STYLE, mark, muted
+from muva_console.widgets.level import GLYPH, STYLE, mark_of, muted
 from muva_console.widgets.plot import plot
 from muva_console.widgets.spark import sparkline
 
@@ -55,10 +55,8 @@ def _label(text: str) -> Content:
 
 
 def _head(board: Board, environment: str, width: int) -> Content:
-    if board.feed(Topic("health", environment)) is None:
-        return crop(standing_mark(board, environment), width)
     level, word, since = standing(board, environment)
-    left = mark(level, word)
+    left = mark_of(level, word)
     if since:
         left = Content.assemble(left, muted(f" {since}"))
     version = ""
@@ -189,7 +187,7 @@ def _hosts(board: Board, environment: str, width: int) -> list[Content]:
             continue
         value = snapshot.value
         if value is None:
-            lines.append(Content.assemble(_label(host[: _LABEL - 1]), muted("memory and disk not read yet")))
+            lines.append(Content.assemble(_label(host[: _LABEL - 1]), muted("not read yet")))
             continue
         limits = of.config.thresholds
         disk = max((each.used_fraction for each in value.filesystems), default=None)

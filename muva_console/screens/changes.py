@@ -104,7 +104,8 @@ def health_changes(environment: str, before: HealthReport, after: HealthReport) 
     found: list[Change] = []
     for finding in after.findings:
         was = old.get((finding.check, finding.subject))
-        if was is not None and was.level is not finding.level:
+        worse = was is None and finding.level is not Level.OK
+        if worse or (was is not None and was.level is not finding.level):
             found.append(Change(after.at, environment, finding.level, finding.summary))
     if before.commit and after.commit and before.commit != after.commit:
         text = f"{environment} serves {after.commit[:7]} {after.version}, before {before.commit[:7]}"

@@ -85,17 +85,24 @@ _NAMES = {"api": "api", "db": "database"}
 
 
 def _plotted(which: str, track: Track, width: int, height: int) -> list[Content]:
+    known = [value for value in track.values if value is not None]
     figure = Content.styled(
         milliseconds(track.last), STYLE[track.level] if track.level is not Level.OK else "$t-strong"
     )
     head = fit(
         [Part(Content.assemble(_label(_NAMES[which]), figure), 90)],
-        [Part(muted(f"{track.note}  {duration(track.span)}" if track.note else duration(track.span)), 20)],
+        [
+            Part(
+                muted(
+                    "  ".join(part for part in (track.note, duration(track.span) if known else "") if part)
+                ),
+                20,
+            )
+        ],
         width,
     )
-    known = [value for value in track.values if value is not None]
     if len(known) < 2:
-        return [head, muted("           the line begins with the second reading")]
+        return [head, muted(" " * _LABEL + "from the second reading on")] if known else [head]
     return [
         head,
         *plot(track.values, width, height - 1, levels=track.levels, limit=track.limit, ceiling=track.ceiling),

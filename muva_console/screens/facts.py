@@ -11,7 +11,7 @@ from muva_console.ops.readings import Finding, Level
 from muva_console.screens.board import Topic
 from muva_console.widgets.bars import BandState
 from muva_console.widgets.format import lasting
-from muva_console.widgets.level import mark
+from muva_console.widgets.level import mark_of
 
 if TYPE_CHECKING:
     from muva_console.ops.pm2.model import Process
@@ -28,21 +28,24 @@ def kind_of(board: Board, environment: str) -> str:
     return "staging" if config.url is not None else "other"
 
 
-def standing(board: Board, environment: str) -> tuple[Level, str, str]:
-    """How an environment stands: level, word, and since when (empty where that is not known)."""
+def standing(board: Board, environment: str) -> tuple[Level | None, str, str]:
+    """How an environment stands: level, word, and since when (empty where that is not known).
+
+    The level is None while there is nothing to tell yet: what is not asked is no news, good or bad.
+    """
+    if board.feed(Topic("health", environment)) is None:
+        return None, "local checkout", ""
     snapshot = board.health(environment)
     now = board.monotonic()
     level = board.level(environment)
     report = snapshot.value
-    if report is None:
-        if snapshot.error is not None:
-            return Level.UNKNOWN, "unreachable", ""
-        return Level.UNKNOWN, "asking" if snapshot.asking else "not asked", ""
     freshness = snapshot.freshness(now)
+    if report is None and snapshot.error is None:
+        return None, freshness.value, ""
+    if report is None or freshness is Freshness.UNREACHABLE:
+        return Level.UNKNOWN, "unreachable", ""
     if freshness is Freshness.STALE:
         return Level.UNKNOWN, "stale", lasting(snapshot.age(now))
-    if freshness is Freshness.UNREACHABLE:
-        return Level.UNKNOWN, "unreachable", ""
     from muva_console.ops.health.state import Standing
 
     state = board.memory(environment).state("api-health")
@@ -67,11 +70,9 @@ def _word(level: Level, findings: tuple[Finding, ...]) -> str:
 
 
 def standing_mark(board: Board, environment: str) -> Content:
-    """How an environment stands, as glyph and word; what there is nothing to ask of has no level."""
-    if board.feed(Topic("health", environment)) is None:
-        return Content.styled("◌ local checkout", "$t-muted")
+    """How an environment stands, as glyph and word."""
     level, word, _ = standing(board, environment)
-    return mark(level, word)
+    return mark_of(level, word)
 
 
 def band_state(board: Board, environment: str, engineer: str, notice: str) -> BandState:
@@ -81,10 +82,7 @@ def band_state(board: Board, environment: str, engineer: str, notice: str) -> Ba
         return BandState(
             project, "no environment", "other", Level.UNKNOWN, "nothing configured", "", notice=notice
         )
-    level: Level | None
     level, word, since = standing(board, environment)
-    if board.feed(Topic("health", environment)) is None:
-        level, word, since = None, "local checkout", ""
     report = board.health(environment).value
     concerns = board.concerns()
     alert_level = concerns[0].finding.level if concerns else Level.OK

@@ -228,7 +228,7 @@ def aside(snapshot: Snapshot[Any], now: float, source: str = "") -> Content:
         case Freshness.NEVER | Freshness.ASKING:
             parts.append(freshness_word(freshness))
         case _:
-            old = f", {age(known)} old" if known is not None else ""
+            old = f", {age(known)} old" if known is not None and known >= 5 else ""
             word = freshness_word(freshness)
             parts.append(word if not old else Content.assemble(word, muted(old)))
     if source:

@@ -60,6 +60,9 @@ class Health(Frame):
     Health.-wide #database { column-span: 2; }
     Health.-narrow #body { grid-size: 1; grid-columns: 1fr; grid-rows: auto 1fr; }
     Health.-narrow #findings { column-span: 1; max-height: 14; }
+    Health.-nothing #detail, Health.-nothing #history, Health.-nothing #hosts, Health.-nothing #database {
+        display: none;
+    }
     Health.-narrow #history, Health.-narrow #hosts, Health.-narrow #database { display: none; }
     Health.-narrow.-high #body { grid-rows: auto 1fr 10 9 9; }
     Health.-narrow.-high #history, Health.-narrow.-high #hosts, Health.-narrow.-high #database {
@@ -116,7 +119,9 @@ class Health(Frame):
     def _draw_findings(self) -> None:
         board, name = self.board, self.environment
         table = self.query_one("#findings", Table)
-        if not name or board.feed(Topic("health", name)) is None:
+        nothing = not name or board.feed(Topic("health", name)) is None
+        self.set_class(nothing, "-nothing")
+        if nothing:
             self._findings = {}
             table.face(f"Findings, {name or 'no environment'}")
             table.fill([], empty=self._nothing_to_ask())

@@ -12,6 +12,7 @@ from textual.events import Click, DescendantFocus
 from textual.message import Message
 from textual.widget import Widget
 
+from muva_console.ops.feed import Freshness
 from muva_console.ops.readings import Level
 from muva_console.screens.board import Concern, Topic
 from muva_console.screens.cards import card_lines
@@ -57,7 +58,7 @@ class Card(Panel):
             self.environment = environment
 
     def __init__(self, board: Board, environment: str) -> None:
-        super().__init__(title=environment.upper(), id=f"card-{abs(hash(environment))}", classes="card")
+        super().__init__(title=environment.upper(), classes="card")
         self.board = board
         self.environment = environment
 
@@ -74,6 +75,8 @@ class Card(Panel):
         snapshot = board.health(self.environment)
         if board.feed(Topic("health", self.environment)) is not None:
             self.face(title, aside(snapshot, board.monotonic()))
+            old = (Freshness.STALE, Freshness.UNREACHABLE)
+            self.dim(snapshot.freshness(board.monotonic()) in old)
         else:
             self.face(title)
         self.redraw()
@@ -232,6 +235,9 @@ class Overview(Frame):
             ]
         if unasked:
             return [muted(f"◐ waiting for {', '.join(unasked)} …")]
+        doubtful = [name for name in names if board.level(name) is not Level.OK]
+        if doubtful:
+            return [Content.styled(f"? how {', '.join(doubtful)} stands is not known", STYLE[Level.UNKNOWN])]
         return [Content.assemble(("● ", STYLE[Level.OK]), "Nothing. Every check of every environment is ok.")]
 
     def _draw_changed(self) -> None:

@@ -61,6 +61,12 @@ class ProcessTable(Table):
                 tooltip="Plan another memory limit"),
     ]  # fmt: skip
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is nothing to act on in an empty table."""
+        if action == "act" and self.chosen is None:
+            return False
+        return super().check_action(action, parameters)
+
     async def action_act(self, action: str) -> None:
         """Hand it to the screen, which knows the process."""
         screen = self.screen
@@ -241,6 +247,7 @@ class Processes(Frame):
     def _follow(self) -> None:
         process = self.process
         of = self.board.environment(self.environment) if process is not None else None
+        self.logs.display = process is not None
         self.logs.follow(of, process)
 
     def on_table_chosen(self, event: Table.Chosen) -> None:

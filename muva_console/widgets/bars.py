@@ -19,7 +19,7 @@ from muva_console.ops.links.base import LinkState
 from muva_console.ops.readings import Level
 from muva_console.widgets.fit import Part, fit
 from muva_console.widgets.format import clock, plural
-from muva_console.widgets.level import LINK_GLYPH, mark, muted
+from muva_console.widgets.level import LINK_GLYPH, mark_of
 
 _SEPARATOR = Content.styled(" ▏ ", "$t-faint")
 
@@ -118,7 +118,7 @@ class BandWords(Widget):
             return Content("")
         name = state.environment.upper()
         where = Content.styled(f" {name} ", f"$t-band-{state.kind}")
-        level = muted(f"◌ {state.word}") if state.level is None else mark(state.level, state.word)
+        level = mark_of(state.level, state.word)
         since = Content.assemble(level, (f" {state.since}", "$t-muted")) if state.since else level
         left = [
             Part(Content(f" {state.project} "), 30),

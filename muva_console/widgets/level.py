@@ -47,6 +47,14 @@ def mark(level: Level, word: str = "") -> Content:
     return Content.styled(f"{GLYPH[level]} {word or level.value}", STYLE[level])
 
 
+def mark_of(level: Level | None, word: str) -> Content:
+    """The same where there may be nothing to tell yet: ``◐ asking``, ``◌ local checkout``."""
+    if level is not None:
+        return mark(level, word)
+    glyphs = {each.value: glyph for each, glyph in FRESHNESS_GLYPH.items()}
+    return Content.styled(f"{glyphs.get(word, '◌')} {word}", MUTED)
+
+
 def tinted(text: str, level: Level) -> Content:
     """Text in the colour of bad news; good news stays plain."""
     return Content(text) if level is Level.OK else Content.styled(text, STYLE[level])

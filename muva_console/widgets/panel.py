@@ -97,7 +97,7 @@ class Panel(ScrollView, can_focus=True):
     def redraw(self) -> None:
         """Build the lines anew and repaint those that changed."""
         width = self.scrollable_content_region.width
-        if width <= 0 or not self.is_mounted:
+        if width <= 0 or not self.is_attached:
             return
         self._drawn_for = width
         lines = list(self.build(width))
@@ -138,6 +138,7 @@ class Panel(ScrollView, can_focus=True):
     def on_mount(self) -> None:
         """Draw the frame as soon as there is one."""
         self._draw_frame()
+        self.redraw()
 
     def on_resize(self, event: Resize) -> None:
         """Another width is another text."""

@@ -42,7 +42,7 @@ def worst_of(levels: Sequence[Level | None], width: int) -> list[Level | None]:
 
 
 TREND: dict[Level | None, str] = {
-    Level.FAIL: "$t-fail",
+    Level.FAIL: "$t-hot",
     Level.WARN: "$t-warn",
     Level.UNKNOWN: "$t-unknown",
     Level.OK: "$t-muted",

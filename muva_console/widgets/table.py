@@ -148,7 +148,7 @@ class Table(Panel):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Where the height is `auto`: the heading and a line each."""
-        return max(1, len(self._rows) or len(self._empty)) + self._heading
+        return len(self._rows) + self._heading if self._rows else max(1, len(self._empty))
 
     def choose(self, key: str) -> bool:
         """Put the cursor on a thing; False when it is not there."""
@@ -160,7 +160,7 @@ class Table(Panel):
     def redraw(self) -> None:
         """Lay the columns out for the present width."""
         width = self.scrollable_content_region.width
-        if width <= 0 or not self.is_mounted:
+        if width <= 0 or not self.is_attached:
             return
         self._drawn_for = width
         self._widths = _widths(self._columns, width - 2)
@@ -200,8 +200,7 @@ class Table(Panel):
         if not self._widths:
             return self.draw(None, y)
         if not self._rows:
-            at = y - (1 if self._heading else 0)
-            return self.draw(self._empty[at] if 0 <= at < len(self._empty) else None, y)
+            return self.draw(self._empty[y] if y < len(self._empty) else None, y)
         if self._heading and y == 0:
             titles = [Content.styled(column.title, "$t-muted") for column in self._columns]
             return self.draw(self._line(titles, Content("  ")), -1)

@@ -20,7 +20,7 @@ _MANY_COLOURS = ("256", "direct", "truecolor", "24bit", "kitty", "alacritty", "g
 
 
 def _text(
-    *, muted: str, faint: str, strong: str, ok: str, warn: str, fail: str, unknown: str, cursor: str
+    *, muted: str, faint: str, strong: str, ok: str, warn: str, fail: str, hot: str, unknown: str, cursor: str
 ) -> dict[str, str]:
     return {
         "t-muted": muted,
@@ -29,6 +29,7 @@ def _text(
         "t-ok": ok,
         "t-warn": warn,
         "t-fail": fail,
+        "t-hot": hot,
         "t-unknown": unknown,
         "t-cursor": cursor,
     }
@@ -59,6 +60,7 @@ _DARK = Theme(
             ok="#6bb86f",
             warn="#e3b341",
             fail="bold #ff6b66",
+            hot="#ff6b66",
             unknown="#6cb6ff",
             cursor="on #2b333d",
         ),
@@ -104,6 +106,7 @@ _LIGHT = Theme(
             ok="#2c7a37",
             warn="bold #8a5a00",
             fail="bold #b3141f",
+            hot="#b3141f",
             unknown="#0757b8",
             cursor="on #dde3ea",
         ),
@@ -184,6 +187,7 @@ _SIXTEEN = Theme(
             ok="ansi_green",
             warn="ansi_yellow bold",
             fail="ansi_red bold",
+            hot="ansi_red bold",
             unknown="ansi_cyan bold",
             cursor="ansi_default reverse",
         ),
@@ -220,6 +224,7 @@ _MONO = Theme(
             ok="ansi_default",
             warn="ansi_default bold",
             fail="ansi_default bold reverse",
+            hot="ansi_default bold",
             unknown="ansi_default bold",
             cursor="ansi_default reverse",
         ),
@@ -260,6 +265,9 @@ def ascii_only(wanted: str, environ: Mapping[str, str], encoding: str) -> bool:
     if wanted in ("ascii", "unicode"):
         return wanted == "ascii"
     locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    coerced = not environ.get("LC_ALL") and locale == "C.UTF-8"
+    if coerced and environ.get("LANG") in ("C", "POSIX"):
+        return True  # Python set LC_CTYPE for itself (PEP 538); what the terminal was told is LANG
     if locale:
         spelled = locale.lower().replace("-", "")
         # "C" and "POSIX" say nothing of the terminal beyond ASCII; Python would still write UTF-8 there.

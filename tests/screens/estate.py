@@ -1,4 +1,4 @@
-"""A frozen estate for pictures: real configuration and readings, given instead of read; a clock that stands."""
+"""A frozen estate for pictures: real configuration and readings, given; and a clock that stands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any, TypeVar, cast
 
 from muva_console.app import MuvaApp
 from muva_console.config.model import (
-    Bytes,
     Config,
     Console,
     Database,
@@ -46,7 +45,10 @@ T = TypeVar("T")
 
 NOW = datetime(2025, 11, 5, 3, 12, 44, tzinfo=UTC)
 MONO = 100_000.0
-SHA = {"production": "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678", "staging": "77ab0c9d1e2f30415263748596a7b8c9d0e1f203"}
+SHA = {
+    "production": "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678",
+    "staging": "77ab0c9d1e2f30415263748596a7b8c9d0e1f203",
+}
 GIB = 1024**3
 
 
@@ -117,22 +119,41 @@ def healthy(name: str) -> tuple[Finding, ...]:
             Level.OK,
             "healthy, 82 ms",
             title="API health",
-            evidence=(f"GET {url}/api/health answered 200 in 82 ms", "dns 2 ms, connect 11 ms, tls 24 ms, first byte 45 ms"),
+            evidence=(
+                f"GET {url}/api/health answered 200 in 82 ms",
+                "dns 2 ms, connect 11 ms, tls 24 ms, first byte 45 ms",
+            ),
             command=f"{curl}/api/health | jq",
         ),
         finding(
-            "database", Level.OK, "ok, 11 ms for a query", title="Database connectivity",
-            subject="asked by the application", command=f"{curl}/api/health/db | jq",
+            "database",
+            Level.OK,
+            "ok, 11 ms for a query",
+            title="Database connectivity",
+            subject="asked by the application",
+            command=f"{curl}/api/health/db | jq",
         ),
-        finding("dependencies", Level.OK, "supabase answers 401 in 38 ms, as it should", title="Service dependencies"),
         finding(
-            "performance", Level.OK, "p95 95 ms over 25 requests, none failed", title="Performance thresholds",
+            "dependencies",
+            Level.OK,
+            "supabase answers 401 in 38 ms, as it should",
+            title="Service dependencies",
+        ),
+        finding(
+            "performance",
+            Level.OK,
+            "p95 95 ms over 25 requests, none failed",
+            title="Performance thresholds",
             took_ms=2140.0,
         ),
-        finding("critical-tables", Level.OK, "all 14 tables readable", title="Critical table access", took_ms=19.0),
+        finding(
+            "critical-tables", Level.OK, "all 14 tables readable", title="Critical table access", took_ms=19.0
+        ),
         finding("certificate", Level.OK, "valid for 61 days", title="Certificate", took_ms=31.0),
-        finding("resources", Level.OK, "memory 41 %, disk 63 %, load 0.4", title="Host resources", subject="vps"),
-    )  # fmt: skip
+        finding(
+            "resources", Level.OK, "memory 41 %, disk 63 %, load 0.4", title="Host resources", subject="vps"
+        ),
+    )
 
 
 def troubled() -> tuple[Finding, ...]:
@@ -162,17 +183,26 @@ def troubled() -> tuple[Finding, ...]:
         ),
         rest["dependencies"],
         finding(
-            "performance", Level.WARN, "p95 910 ms: 11× the usual 82 ms", title="Performance thresholds", took_ms=9140.0
+            "performance",
+            Level.WARN,
+            "p95 910 ms: 11× the usual 82 ms",
+            title="Performance thresholds",
+            took_ms=9140.0,
         ),
         finding(
-            "critical-tables", Level.UNKNOWN, "waits on the database: connection refused", title="Critical table access"
+            "critical-tables",
+            Level.UNKNOWN,
+            "waits on the database: connection refused",
+            title="Critical table access",
         ),
         rest["certificate"],
         rest["resources"],
     )
 
 
-def report(name: str, findings: tuple[Finding, ...], *, api: float | None = 82.0, db: float | None = 11.0) -> HealthReport:
+def report(
+    name: str, findings: tuple[Finding, ...], *, api: float | None = 82.0, db: float | None = 11.0
+) -> HealthReport:
     return HealthReport(
         environment=name,
         verdict=verdict(findings),
@@ -188,19 +218,39 @@ def report(name: str, findings: tuple[Finding, ...], *, api: float | None = 82.0
 
 def process(name: str, pm_id: int, **more: Any) -> Process:
     known: dict[str, Any] = {
-        "host": "vps", "pm_id": pm_id, "name": name, "pid": 4711 + pm_id, "status": "online", "cpu": 3.2,
-        "memory": 412 * 1024**2, "own_memory": 180 * 1024**2, "tree": True, "memory_limit": GIB, "restarts": 2,
-        "restarts_in_window": 0, "started_at": NOW - timedelta(days=12, hours=3), "exec_mode": "fork_mode",
-        "node_version": "20.11.1", "version": "1.4.2", "cwd": "/var/www/muva-chat",
-        "out_log": f"/home/deploy/.pm2/logs/{name}-out.log", "err_log": f"/home/deploy/.pm2/logs/{name}-error.log",
-        "commit": SHA["production"], "branch": "main",
-    }  # fmt: skip
+        "host": "vps",
+        "pm_id": pm_id,
+        "name": name,
+        "pid": 4711 + pm_id,
+        "status": "online",
+        "cpu": 3.2,
+        "memory": 412 * 1024**2,
+        "own_memory": 180 * 1024**2,
+        "tree": True,
+        "memory_limit": GIB,
+        "restarts": 2,
+        "restarts_in_window": 0,
+        "started_at": NOW - timedelta(days=12, hours=3),
+        "exec_mode": "fork_mode",
+        "node_version": "20.11.1",
+        "version": "1.4.2",
+        "cwd": "/var/www/muva-chat",
+        "out_log": f"/home/deploy/.pm2/logs/{name}-out.log",
+        "err_log": f"/home/deploy/.pm2/logs/{name}-error.log",
+        "commit": SHA["production"],
+        "branch": "main",
+    }
     return Process(**{**known, **more})
 
 
 def listing(*processes: Process, source: str = "daemon socket") -> ProcessList:
     return ProcessList(
-        host="vps", at=NOW - timedelta(seconds=4), processes=processes, source=source, daemon_version="7.0.4", took_ms=2.0
+        host="vps",
+        at=NOW - timedelta(seconds=4),
+        processes=processes,
+        source=source,
+        daemon_version="7.0.4",
+        took_ms=2.0,
     )
 
 
@@ -208,31 +258,64 @@ def calm_processes() -> ProcessList:
     return listing(
         process("muva-production", 0),
         process("muva-production", 1, pid=4720, memory=398 * 1024**2, cpu=2.4),
-        process("muva-staging", 2, commit=SHA["staging"], branch="staging", memory=220 * 1024**2,
-                started_at=NOW - timedelta(hours=2)),
-    )  # fmt: skip
+        process(
+            "muva-staging",
+            2,
+            commit=SHA["staging"],
+            branch="staging",
+            memory=220 * 1024**2,
+            started_at=NOW - timedelta(hours=2),
+        ),
+    )
 
 
 def looping_processes() -> ProcessList:
     return listing(
-        process("muva-production", 0, restarts=28, restarts_in_window=14, last_signal="SIGKILL",
-                started_at=NOW - timedelta(seconds=9), memory=96 * 1024**2, cpu=88.0),
-        process("muva-production", 1, pid=None, status="stopped", started_at=None, memory=0, cpu=0.0, exit_code=1),
-        process("muva-staging", 2, commit=SHA["staging"], branch="staging", started_at=NOW - timedelta(hours=2)),
-    )  # fmt: skip
+        process(
+            "muva-production",
+            0,
+            restarts=28,
+            restarts_in_window=14,
+            last_signal="SIGKILL",
+            started_at=NOW - timedelta(seconds=9),
+            memory=96 * 1024**2,
+            cpu=88.0,
+        ),
+        process(
+            "muva-production", 1, pid=None, status="stopped", started_at=None, memory=0, cpu=0.0, exit_code=1
+        ),
+        process(
+            "muva-staging", 2, commit=SHA["staging"], branch="staging", started_at=NOW - timedelta(hours=2)
+        ),
+    )
 
 
 def resources(*, full: bool = False) -> HostResources:
     disks = (
-        Filesystem(mount="/", size=80 * GIB, used=(76 if full else 50) * GIB, used_fraction=0.95 if full else 0.63,
-                   inodes_fraction=0.12),
+        Filesystem(
+            mount="/",
+            size=80 * GIB,
+            used=(76 if full else 50) * GIB,
+            used_fraction=0.95 if full else 0.63,
+            inodes_fraction=0.12,
+        ),
         Filesystem(mount="/var/www", size=40 * GIB, used=12 * GIB, used_fraction=0.3, inodes_fraction=None),
-    )  # fmt: skip
+    )
     return HostResources(
-        host="vps", at=NOW, hostname="vps-1.muva.chat", uptime=12.2 * 86400, cores=4, load=(0.42, 0.5, 0.6),
-        cpu_fraction=0.11, memory_total=16 * GIB, memory_available=int(9.4 * GIB), swap_total=2 * GIB,
-        swap_free=2 * GIB, filesystems=disks, oom_kills=3 if full else 0,
-    )  # fmt: skip
+        host="vps",
+        at=NOW,
+        hostname="vps-1.muva.chat",
+        uptime=12.2 * 86400,
+        cores=4,
+        load=(0.42, 0.5, 0.6),
+        cpu_fraction=0.11,
+        memory_total=16 * GIB,
+        memory_available=int(9.4 * GIB),
+        swap_total=2 * GIB,
+        swap_free=2 * GIB,
+        filesystems=disks,
+        oom_kills=3 if full else 0,
+    )
 
 
 def database(*, blocked: bool = False) -> DatabaseReading:
@@ -244,18 +327,37 @@ def database(*, blocked: bool = False) -> DatabaseReading:
         max_connections=60,
         tables=(
             TableAnswer(name="public.accommodations", readable=True, estimated_rows=214),
-            TableAnswer(name="public.bookings", readable=not blocked, error="permission denied" if blocked else "",
-                        estimated_rows=18_204),
+            TableAnswer(
+                name="public.bookings",
+                readable=not blocked,
+                error="permission denied" if blocked else "",
+                estimated_rows=18_204,
+            ),
         ),
         blocked=(
-            BlockedQuery(pid=9121, query="UPDATE bookings SET status = ? WHERE id = ?", waiting=94.0, blockers=(8890,),
-                         blocker_queries=("ALTER TABLE bookings ADD COLUMN note text",)),
-        ) if blocked else (),
+            BlockedQuery(
+                pid=9121,
+                query="UPDATE bookings SET status = ? WHERE id = ?",
+                waiting=94.0,
+                blockers=(8890,),
+                blocker_queries=("ALTER TABLE bookings ADD COLUMN note text",),
+            ),
+        )
+        if blocked
+        else (),
         long_queries=(
-            LongQuery(pid=8890, query="ALTER TABLE bookings ADD COLUMN note text", running=131.0, state="idle in transaction",
-                      user="postgres", application="migrate"),
-        ) if blocked else (),
-    )  # fmt: skip
+            LongQuery(
+                pid=8890,
+                query="ALTER TABLE bookings ADD COLUMN note text",
+                running=131.0,
+                state="idle in transaction",
+                user="postgres",
+                application="migrate",
+            ),
+        )
+        if blocked
+        else (),
+    )
 
 
 def branch(name: str, subject: str, *, ahead: int = 0, hours: float = 2.0) -> RepositoryReading:
@@ -267,15 +369,23 @@ def branch(name: str, subject: str, *, ahead: int = 0, hours: float = 2.0) -> Re
 
 def config(**console: Any) -> Config:
     production = Environment(
-        branch="main", production=True, url=Url("https://simmerdown.muva.chat"), hosts=("vps",),
-        directory="/var/www/muva-chat", processes=("muva-production",),
-        database=Database(host="db.muva.chat"), thresholds=Thresholds(baseline=Seconds(0.095)),
-    )  # fmt: skip
+        branch="main",
+        production=True,
+        url=Url("https://simmerdown.muva.chat"),
+        hosts=("vps",),
+        directory="/var/www/muva-chat",
+        processes=("muva-production",),
+        database=Database(host="db.muva.chat"),
+        thresholds=Thresholds(baseline=Seconds(0.095)),
+    )
     staging = Environment(
-        branch="staging", url=Url("https://simmerdown.staging.muva.chat"), hosts=("vps",),
-        processes=("muva-staging",), database=Database(host="db.muva.chat"),
+        branch="staging",
+        url=Url("https://simmerdown.staging.muva.chat"),
+        hosts=("vps",),
+        processes=("muva-staging",),
+        database=Database(host="db.muva.chat"),
         thresholds=Thresholds(database=Seconds(0.05), baseline=Seconds(0.12)),
-    )  # fmt: skip
+    )
     return Config(
         project=Project(name="MUVA Chat"),
         console=Console(**{"glyphs": "unicode", **console}),
@@ -294,22 +404,60 @@ def link(name: str, status: LinkStatus = LinkStatus.UP) -> LinkState:
 
 def entry(number: int, kind: str, subject: str, *, minutes: float, **more: Any) -> Entry:
     known: dict[str, Any] = {
-        "engineer": "eve", "origin": "jump-1, ssh from 10.0.0.9", "session": "5e55104c0001", "environment": "production",
-        "text": "", "data": {}, "prev_hash": "0" * 56 + f"{number - 1:08x}", "hash": "0" * 56 + f"{number:08x}",
-    }  # fmt: skip
-    return Entry(id=number, at=NOW - timedelta(minutes=minutes), kind=kind, subject=subject, **{**known, **more})
+        "engineer": "eve",
+        "origin": "jump-1, ssh from 10.0.0.9",
+        "session": "5e55104c0001",
+        "environment": "production",
+        "text": "",
+        "data": {},
+        "prev_hash": "0" * 56 + f"{number - 1:08x}",
+        "hash": "0" * 56 + f"{number:08x}",
+    }
+    return Entry(
+        id=number, at=NOW - timedelta(minutes=minutes), kind=kind, subject=subject, **{**known, **more}
+    )
 
 
 ENTRIES = (
     entry(41, Kind.NOTE, "note", minutes=92, environment="staging", text="staging 77ab0c9 deployed by hand"),
-    entry(42, Kind.ACT_BEGUN, "process-restart muva-production on vps", minutes=7, act="a1",
-          data={"plan": {"target": "muva-production on vps", "commands": ["pm2 restart muva-production"]}}),
-    entry(43, Kind.ACT_ENDED, "process-restart muva-production on vps", minutes=6.8, act="a1", ref=42,
-          text="up and stable for 8 s", data={"outcome": "done", "took_s": 12.4, "commands": ["pm2 restart muva-production"]}),
-    entry(44, Kind.ACT_BEGUN, "process-memory-limit muva-production on vps", minutes=3, act="a2", engineer="dana"),
-    entry(45, Kind.ACT_ENDED, "process-memory-limit muva-production on vps", minutes=2.9, act="a2", ref=44, engineer="dana",
-          text="it did not stay up: it ended within 2 s, by SIGKILL", data={"outcome": "failed"}),
-)  # fmt: skip
+    entry(
+        42,
+        Kind.ACT_BEGUN,
+        "process-restart muva-production on vps",
+        minutes=7,
+        act="a1",
+        data={"plan": {"target": "muva-production on vps", "commands": ["pm2 restart muva-production"]}},
+    ),
+    entry(
+        43,
+        Kind.ACT_ENDED,
+        "process-restart muva-production on vps",
+        minutes=6.8,
+        act="a1",
+        ref=42,
+        text="up and stable for 8 s",
+        data={"outcome": "done", "took_s": 12.4, "commands": ["pm2 restart muva-production"]},
+    ),
+    entry(
+        44,
+        Kind.ACT_BEGUN,
+        "process-memory-limit muva-production on vps",
+        minutes=3,
+        act="a2",
+        engineer="dana",
+    ),
+    entry(
+        45,
+        Kind.ACT_ENDED,
+        "process-memory-limit muva-production on vps",
+        minutes=2.9,
+        act="a2",
+        ref=44,
+        engineer="dana",
+        text="it did not stay up: it ended within 2 s, by SIGKILL",
+        data={"outcome": "failed"},
+    ),
+)
 
 
 class FrozenJournal:
@@ -340,7 +488,9 @@ class FrozenJournal:
         return JournalStatus(directory="/var/lib/muva", exists=bool(self.entries), head=45, shared=True)
 
     async def verify(self) -> Verification:
-        return Verification(level=Level.OK, entries=45, head=45, anchored=45, summary="45 entries, the chain is whole", at=NOW)
+        return Verification(
+            level=Level.OK, entries=45, head=45, anchored=45, summary="45 entries, the chain is whole", at=NOW
+        )
 
     async def follow(self, *_: Any, **__: Any) -> AsyncIterator[list[Entry]]:
         await asyncio.Event().wait()
@@ -363,13 +513,15 @@ class Estate:
             ("repository", "staging"): fresh(branch("staging", "Add the bookings table", hours=2)),
             ("repository", "production"): fresh(branch("production", "Release v1.4.2", hours=49)),
         }
-        self.links = {
+        self.links: dict[str, tuple[LinkState, ...]] = {
             "staging": (link("ssh vps"), link("web staging"), link("db staging")),
             "production": (link("ssh vps"), link("web production"), link("db production")),
         }
         self.journal = FrozenJournal()
         self.commands = CommandLog()
         self.read_only = False
+        self.loaded: Any = None
+        self.slow = False
         self.feeds: dict[tuple[str, ...], FrozenFeed] = {}
         self.operations: list[Any] = []
         self.performer: Any = None
@@ -379,6 +531,11 @@ class Estate:
         if key not in self.feeds:
             self.feeds[key] = FrozenFeed(self.snapshots.get(key, Snapshot()))
         return self.feeds[key]
+
+    def operation(self, *arguments: Any, **more: Any) -> Any:
+        """What is asked to be done; kept, never done."""
+        self.operations.append((arguments, more))
+        return SimpleNamespace(name=str(arguments[0]))
 
     def environment(self, name: str) -> Any:
         of = self.config.environments[name]
@@ -400,13 +557,16 @@ class Estate:
             repository=self.feed("repository", name),
             links=lambda: self.links.get(name, ()),
             follow_logs=follow_logs,
-            process_operation=lambda *args, **more: self.operations.append((args, more)) or SimpleNamespace(name=str(args[0])),
+            process_operation=self.operation,
         )
 
-    def app(self, *, environ: dict[str, str] | None = None, environment: str | None = None) -> MuvaApp:
+    def app(
+        self, *, environ: dict[str, str] | None = None, environment: str | None = None, live: bool = False
+    ) -> MuvaApp:
         """The console on this estate."""
         workspace = SimpleNamespace(
             config=self.config,
+            loaded=self.loaded,
             path=Path("muva.toml"),
             commands=self.commands,
             engineer=ENGINEER,
@@ -422,8 +582,10 @@ class Estate:
             environment=environment,
             now=lambda: NOW,
             monotonic=lambda: MONO,
-            environ=environ if environ is not None else {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"},
-            live=False,
+            environ=environ
+            if environ is not None
+            else {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"},
+            live=live,
         )
 
 
@@ -448,8 +610,13 @@ def remember(app: MuvaApp, name: str, *, slow: bool = False, count: int = 90) ->
 
 def lost(value: Any, what: str = "no answer within 8 s") -> Snapshot[Any]:
     """A reading whose source has been out of reach for 95 seconds."""
-    error = LinkError(Fault.TIMEOUT, what, where="vps", means="the host or the way to it is down",
-                      next="the console tries again by itself")  # fmt: skip
+    error = LinkError(
+        Fault.TIMEOUT,
+        what,
+        where="vps",
+        means="the host or the way to it is down",
+        next="the console tries again by itself",
+    )
     return fresh(value, age=95.0, error=error, failures=4)
 
 
@@ -461,10 +628,12 @@ def records() -> list[CommandRecord]:
         ("vps", "cat /proc/meminfo; df -P /; uptime", "exit 0", 12.0),
     )
     return [
-        CommandRecord(at=NOW - timedelta(seconds=60 - 10 * number), where=where, line=line, took_ms=took, outcome=outcome)
+        CommandRecord(
+            at=NOW - timedelta(seconds=60 - 10 * number),
+            where=where,
+            line=line,
+            took_ms=took,
+            outcome=outcome,
+        )
         for number, (where, line, outcome, took) in enumerate(lines)
     ]
-
-
-__all__ = [name for name in dir() if not name.startswith("_")]
-_ = Bytes
