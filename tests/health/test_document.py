@@ -128,3 +128,19 @@ def test_nothing_breaks_it(json: object) -> None:
             *("healthy", "ok", "up", "pass", "passing", "operational"),
             *("connected", "available", "configured", "true"),
         )
+
+
+@pytest.mark.parametrize("told", [1e308, 10**400, -1, float("nan"), float("inf"), "1e9", True, [], "9" * 5000])
+def test_a_latency_beyond_belief_is_none(told: object) -> None:
+    document = read_document({"status": "ok", "latency_ms": told, "services": {"db": {"latency": told}}})
+    assert document is not None
+    assert document.latency_ms is None
+    assert [service.latency_ms for service in document.services] == [None]
+
+
+def test_a_secret_at_the_edge_of_what_is_kept_is_not_shown_in_half() -> None:
+    for before in range(140, 200, 3):
+        error = "x" * before + " postgresql://app:correcthorse@db/x"
+        document = read_document({"status": "error", "services": {"db": {"status": "error", "error": error}}})
+        assert document is not None
+        assert "corr" not in document.services[0].detail

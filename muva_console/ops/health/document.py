@@ -7,15 +7,15 @@ should be; every text is sanitised here.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
 
+from muva_console.config.redact import redact
 from muva_console.ops.readings import Level
-from muva_console.ops.text import sanitise_line
+from muva_console.ops.text import LINE_CAP, sanitise_line
 
 _GOOD = {
     "healthy",
@@ -46,6 +46,8 @@ _COMMIT_KEYS = (
 _NESTS = ("build", "environment", "git", "app", "release")
 _SERVICES = ("services", "dependencies", "checks", "components")
 _COMMIT = re.compile(r"[0-9a-fA-F]{7,40}")
+_BEYOND_BELIEF = 1e9
+"""Milliseconds, eleven days: a latency from here on is not one."""
 
 
 class Service(Struct, frozen=True, kw_only=True):
@@ -146,7 +148,7 @@ def _latency(value: Mapping[str, Any]) -> float | None:
         if isinstance(told, str):
             number = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*(?:ms)?\s*", told)
             told = float(number[1]) if number else None
-        if isinstance(told, int | float) and not isinstance(told, bool) and math.isfinite(told) and told >= 0:
+        if isinstance(told, int | float) and not isinstance(told, bool) and 0 <= told < _BEYOND_BELIEF:
             return float(told)
     return None
 
@@ -155,5 +157,6 @@ def _text(value: Any, cap: int) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):
-        return sanitise_line(str(value)[: 4 * cap], cap=cap)
+        # redacted before it is cut: half a password is no longer known for one
+        return sanitise_line(redact(sanitise_line(str(value)[: 4 * LINE_CAP])), cap=cap)
     return ""
