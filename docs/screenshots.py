@@ -1,4 +1,4 @@
-"""Pictures of the console on a live estate: ``python docs/screenshots.py --config muva.toml [--to docs/pictures]``.
+"""Pictures of the console on a live estate: ``python docs/screenshots.py --config muva.toml [--to FOLDER]``.
 
 What is shown is read at that moment, from the estate that the configuration leads to: the drill's
 (``muva drill up``), best with a fault in it (``muva drill break …``). One SVG a mode and size.
@@ -11,6 +11,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ async def pictures(config: Path, folder: Path, *, look: float, theme: str | None
             await asyncio.sleep(look)
             for mode in MODES:
                 app.action_mode(mode)
-                await until(pilot, lambda wanted=mode: app.current_mode == wanted)
+                await until(pilot, partial(in_mode, app, mode))
                 await asyncio.sleep(3.0)
                 for suffix, size in SIZES.items():
                     await pilot.resize_terminal(*size)
@@ -55,6 +56,11 @@ async def pictures(config: Path, folder: Path, *, look: float, theme: str | None
                     sys.stderr.write(f"{path}\n")
     finally:
         engine.stop(workspace.close)
+
+
+def in_mode(app: MuvaApp, mode: str) -> bool:
+    """Whether a mode is in sight."""
+    return app.current_mode == mode
 
 
 def read(app: MuvaApp, name: str) -> bool:
