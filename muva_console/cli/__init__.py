@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from muva_console.cli.base import Invocation
+from muva_console.cli.base import Invocation, tell
 from muva_console.ops.errors import ConfigError, LinkError, OpsError
 from muva_console.ops.readings import Exit
 
@@ -143,14 +143,6 @@ def _write_failed(error: BaseException) -> None:
     # what the interpreter still flushes must not complain
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     raise click.exceptions.Exit(status)
-
-
-def tell(error: OpsError) -> None:
-    """An error as an engineer should meet it, on standard error: what and where, what it means, what next."""
-    first, *rest = error.lines()
-    click.echo(f"muva: {first}", err=True)
-    for line in rest:
-        click.echo(f"  {line}", err=True)
 
 
 def status_of(error: OpsError) -> int:

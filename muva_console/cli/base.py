@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from muva_console.ops.errors import ConfigError
+from muva_console.ops.errors import ConfigError, OpsError
 
 if TYPE_CHECKING:
     from muva_console.config.load import LoadedConfig
@@ -60,6 +60,23 @@ def environment_of(workspace: Workspace, name: str | None) -> EnvironmentOps:
         what = "no environment was named" if name is None else f"there is no environment {name!r}"
         raise ConfigError(what, where=str(workspace.path), mistakes=(f"--env takes one of: {known}",))
     return environments[name]
+
+
+def tell(error: OpsError) -> None:
+    """An error as an engineer should meet it, on standard error: what and where, what it means, what next."""
+    first, *rest = error.lines()
+    click.echo(f"muva: {first}", err=True)
+    for line in rest:
+        click.echo(f"  {line}", err=True)
+
+
+def tell_no_hosts(environment: str) -> None:
+    """On standard error: why an environment has neither processes nor logs."""
+    click.echo(
+        f"muva: {environment} has no hosts, so nothing runs there that could be asked\n"
+        f"  give [environments.{environment}] in muva.toml hosts = [...] if something does",
+        err=True,
+    )
 
 
 def environment_option(function: F) -> F:

@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from muva_console.ops.errors import OpsError
+import click
+
 from muva_console.ops.readings import Exit
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def open_console(invocation: Invocation, environment: str | None = None) -> int:
     """Open the console on the configuration; returns its exit status when it is closed.
 
-    Raises ConfigError when the configuration cannot be used, OpsError without a terminal.
+    Raises ConfigError when the configuration cannot be used, click.UsageError without a terminal.
     """
     require_terminal()
     loaded = invocation.load()
@@ -40,9 +41,9 @@ def open_console(invocation: Invocation, environment: str | None = None) -> int:
 
 
 def require_terminal() -> None:
-    """Raises OpsError where there is no terminal to draw on."""
+    """Raises click.UsageError where there is no terminal to draw on."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise OpsError(
-            "the console needs a terminal",
-            next="For scripts and pipes each answer is a command: muva health --env E --json (muva --help).",
+        raise click.UsageError(
+            "the console needs a terminal.\n"
+            "For scripts and pipes each answer is a command: muva health --env E --json (muva --help)."
         )

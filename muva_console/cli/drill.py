@@ -164,8 +164,18 @@ def faults(as_json: bool) -> None:
             click.echo(click.wrap_text(text, width=100, initial_indent="    ", subsequent_indent="    "))
 
 
+def _known(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    """The name of a fault that there is."""
+    from muva_console.drill.faults import FAULTS
+
+    names = sorted(fault.name for fault in FAULTS)
+    if name is not None and name not in names:
+        raise click.BadParameter(f"there is no fault {name!r}; one of: {', '.join(names)}")
+    return name
+
+
 @drill.command("break")
-@click.argument("fault")
+@click.argument("fault", callback=_known)
 @_DIRECTORY
 @click.option("--env", "environment", metavar="E", default="production", show_default=True)
 def break_command(fault: str, directory: Path | None, environment: str) -> None:
@@ -177,7 +187,7 @@ def break_command(fault: str, directory: Path | None, environment: str) -> None:
 
 
 @drill.command()
-@click.argument("fault", required=False)
+@click.argument("fault", required=False, callback=_known)
 @_DIRECTORY
 def mend(fault: str | None, directory: Path | None) -> None:
     """Mend one fault, or all, and wait until everything is healthy."""

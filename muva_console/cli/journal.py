@@ -17,13 +17,15 @@ from muva_console.cli.base import (
     environment_option,
     json_option,
     print_json,
+    tell,
     wait,
     wait_while_read,
 )
+from muva_console.cli.lines import glyph
 from muva_console.ops.errors import Refused
 from muva_console.ops.journal.errors import JournalError, JournalProblem
 from muva_console.ops.journal.model import Entry, Filter, Life, OpenAct, Verification
-from muva_console.ops.readings import Exit, Level, exit_status, utc_now, verdict
+from muva_console.ops.readings import Exit, exit_status, utc_now, verdict
 
 if TYPE_CHECKING:
     from muva_console.ops.journal.store import Journal
@@ -135,6 +137,8 @@ def journal(
         raise click.UsageError("--markdown is a whole document: it cannot be followed")
     wanted = _wanted(environment, since, until, kinds, pattern, engineer, None if everything else limit)
 
+    narrowed = any((environment, since, until, kinds, pattern, engineer))
+
     async def answer() -> int:
         async with _opened(ctx.obj, directory) as opened:
             entries = await opened.read(wanted)
@@ -149,6 +153,10 @@ def journal(
             else:
                 _print(entries, as_json=as_json)
             if not as_json and not as_markdown:
+                if not entries:
+                    click.echo(
+                        "nothing of that is recorded" if narrowed else "nothing is recorded yet", err=True
+                    )
                 _tell_open(acts)
             if follow:
                 after = max([0, *(entry.id for entry in await opened.read(Filter(limit=1)))])
@@ -198,7 +206,7 @@ def verify(
         if as_json:
             print_json({**_plain(result), "head_token": result.head_token})
         else:
-            click.echo(f"{_GLYPHS[result.level]} {result.summary}")
+            click.echo(f"{glyph(result.level)} {result.summary}")
             for line in result.evidence:
                 click.echo(f"  {line}")
         return exit_status(verdict([result.finding()]))
@@ -344,7 +352,6 @@ def entry_line(entry: Entry) -> str:
     return f"{entry.at:%Y-%m-%d %H:%M:%S}Z #{entry.id:<5} {where:<10} {what:<16} {entry.engineer:<10} {said}"
 
 
-_GLYPHS = {Level.OK: "●", Level.WARN: "▲", Level.FAIL: "✖", Level.UNKNOWN: "?"}
 _LIVES = {Life.RUNNING: "◐", Life.INTERRUPTED: "✖", Life.UNKNOWN: "?", Life.SPOOLED: "▲"}
 
 
@@ -374,8 +381,6 @@ async def _opened(invocation: Invocation, directory: Path | None) -> AsyncIterat
 
 def _reading(answer: Any) -> int:
     """Run what reads the journal; one that cannot be read is "cannot tell", a damaged one is bad."""
-    from muva_console.cli import tell
-
     try:
         status: int = answer()
     except JournalError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,20 +15,33 @@ if TYPE_CHECKING:
     from muva_console.ops.pm2.model import ProcessList
 
 _GLYPH = {Level.OK: "●", Level.WARN: "▲", Level.FAIL: "✖", Level.UNKNOWN: "?"}
-_COLOUR = {Level.OK: None, Level.WARN: "yellow", Level.FAIL: "red", Level.UNKNOWN: "magenta"}
+_ASCII = {Level.OK: "o", Level.WARN: "!", Level.FAIL: "x", Level.UNKNOWN: "?"}
+COLOUR = {Level.OK: None, Level.WARN: "yellow", Level.FAIL: "red", Level.UNKNOWN: "magenta"}
+"""A healthy answer is quiet: colour is for bad news."""
 _VERDICT = {Verdict.GO: "healthy", Verdict.NO_GO: "unhealthy", Verdict.CANNOT_TELL: "cannot tell"}
 
 
+def glyph(level: Level) -> str:
+    """The level's glyph, or its ASCII twin where standard output has no such letters."""
+    return (_GLYPH if "utf" in (sys.stdout.encoding or "").lower() else _ASCII)[level]
+
+
 def finding_lines(findings: Sequence[Finding], *, verbose: bool) -> list[str]:
-    """A line a finding; beneath what is not well (beneath all when `verbose`), its evidence and command."""
+    """A line a finding; beneath what is not well (beneath all when `verbose`), its evidence, what to do next
+    and its command. Findings of one check are told apart by what they are about.
+    """
     lines = []
-    width = max((len(f.title or f.check) for f in findings), default=0)
-    for finding in findings:
-        mark = f"{_GLYPH[finding.level]} {finding.level.value:<7}"
-        head = f"{mark} {(finding.title or finding.check):<{width}}  {finding.summary}"
-        lines.append(click.style(head, fg=_COLOUR[finding.level]))
+    names = [finding.title or finding.check for finding in findings]
+    width = max(map(len, names), default=0)
+    for name, finding in zip(names, findings, strict=True):
+        mark = f"{glyph(finding.level)} {finding.level.value:<7}"
+        about = f"{finding.subject}: " if finding.subject and names.count(name) > 1 else ""
+        head = f"{mark} {name:<{width}}  {about}{finding.summary}"
+        lines.append(click.style(head, fg=COLOUR[finding.level]))
         if verbose or finding.level is not Level.OK:
             lines += [f"            {fact}" for fact in finding.evidence]
+            if finding.next:
+                lines.append(f"            next: {finding.next}")
             if finding.command:
                 lines.append(click.style(f"            $ {finding.command}", dim=True))
     return lines

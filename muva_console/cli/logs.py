@@ -15,6 +15,8 @@ from muva_console.cli.base import (
     environment_option,
     json_option,
     print_json,
+    tell,
+    tell_no_hosts,
     wait_while_read,
 )
 from muva_console.ops.errors import LinkError
@@ -60,7 +62,7 @@ def logs(
         async with invocation.workspace() as workspace:
             of = environment_of(workspace, environment)
             if not of.hosts:
-                click.echo(f"{of.name} has no hosts", err=True)
+                tell_no_hosts(of.name)
                 return int(Exit.CANNOT_TELL)
             found, status = await _processes(of, process)
             if not found:
@@ -97,7 +99,7 @@ async def _processes(of: EnvironmentOps, name: str | None) -> tuple[dict[str, tu
         try:
             told = await of.read_processes(host)
         except LinkError as error:
-            click.echo(f"muva: {error}", err=True)
+            tell(error)
             status = Exit.CANNOT_TELL
             continue
         chosen = tuple(p for p in told.processes if not names or p.name in names)
@@ -125,7 +127,7 @@ async def _print_history(
     merged: list[LogLine] = []
     for part in parts:
         if isinstance(part, LinkError):
-            click.echo(f"muva: {part}", err=True)
+            tell(part)
             status = Exit.CANNOT_TELL
         elif isinstance(part, BaseException):
             raise part

@@ -16,6 +16,7 @@ from muva_console.cli.base import (
     environment_option,
     json_option,
     print_json,
+    tell_no_hosts,
     wait,
     wait_while_read,
 )
@@ -52,7 +53,18 @@ def health(invocation: Invocation, environment: str | None, as_json: bool, verbo
         for line in finding_lines(report.findings, verbose=verbose):
             click.echo(line)
         click.echo(verdict_line(report))
+    if not report.findings:
+        _tell_nothing(report.environment)
     return exit_status(report.verdict)
+
+
+def _tell_nothing(environment: str) -> None:
+    """Why there was no check at all."""
+    click.echo(
+        f"muva: nothing of {environment} could be asked: it has no address, no hosts and no database\n"
+        f"  give [environments.{environment}] in muva.toml a url, hosts or a database",
+        err=True,
+    )
 
 
 @click.command()
@@ -86,6 +98,8 @@ def monitor(
                     print_json(report_data(report), line=True)
                 else:
                     _tell_changes(report, told)
+                if not report.findings and not done:
+                    _tell_nothing(report.environment)
                 done += 1
                 if done == count:
                     return
@@ -139,6 +153,8 @@ def processes(invocation: Invocation, environment: str | None, as_json: bool, ev
 
     name, lists, findings, hosts = wait(answer)
     outcome = verdict(findings)
+    if not hosts:
+        tell_no_hosts(name)
     if as_json:
         print_json(
             {
@@ -160,7 +176,6 @@ def processes(invocation: Invocation, environment: str | None, as_json: bool, ev
         )
         return exit_status(outcome)
     if not hosts:
-        click.echo(f"{name} has no hosts", err=True)
         return Exit.CANNOT_TELL
     for line in process_lines(lists):
         click.echo(line)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from muva_console.cli.base import Invocation, environment_option, json_option, print_json, wait
+from muva_console.cli.lines import COLOUR, glyph
 from muva_console.config.model import Environment, Project, Secret, Table
 from muva_console.config.shape import Kind, keys
 from muva_console.config.walk import objection
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
     from muva_console.ops.doctor.report import Group, Report
     from muva_console.ops.links.ssh_trust import HostKeyOffer
     from muva_console.ops.setup import HostAnswer, Surroundings
-
-_LOOKS = {
-    Level.OK: ("●", "green"),
-    Level.WARN: ("▲", "yellow"),
-    Level.FAIL: ("✖", "red"),
-    Level.UNKNOWN: ("?", "magenta"),
-}
-_PLAIN = {Level.OK: "o", Level.WARN: "!", Level.FAIL: "x", Level.UNKNOWN: "?"}
 
 
 def _interactive() -> bool:
@@ -164,7 +157,7 @@ _INDENT = 29
 
 def _show_group(group: Group) -> None:
     click.echo()
-    click.echo(_style(group.title, bold=True))
+    click.echo(click.style(group.title, bold=True))
     waiting: list[str] = []
     for finding in group.findings:
         if finding.level is Level.UNKNOWN and finding.summary.startswith(NOT_ASKED):
@@ -184,18 +177,15 @@ def _show(finding: Finding, title: str) -> None:
     if finding.level is Level.OK:
         return
     for line in finding.evidence:
-        click.echo(" " * _INDENT + _style(_hanging(line), dim=True))
+        click.echo(" " * _INDENT + click.style(_hanging(line), dim=True))
     if finding.next:
         click.echo(" " * _INDENT + _hanging(f"next: {finding.next}"))
     if finding.command:
-        click.echo(" " * _INDENT + _style(f"$ {finding.command}", dim=True))  # one line, to be copied
+        click.echo(" " * _INDENT + click.style(f"$ {finding.command}", dim=True))  # one line, to be copied
 
 
 def _mark(level: Level) -> str:
-    mark, colour = _LOOKS[level]
-    if "utf" not in (sys.stdout.encoding or "").lower():
-        mark = _PLAIN[level]
-    return _style(f"{mark} {level.value:<7}", fg=colour)
+    return click.style(f"{glyph(level)} {level.value:<7}", fg=COLOUR[level])
 
 
 def _hanging(text: str) -> str:
@@ -209,14 +199,9 @@ def _hanging(text: str) -> str:
 def _summarise(report: Report) -> None:
     counts = {level: sum(finding.level is level for finding in report.findings) for level in Level}
     told = ", ".join(f"{count} {level.value}" for level, count in counts.items() if count)
-    colour = {"GO": "green", "NO-GO": "red"}.get(report.verdict.value, "magenta")
+    colour = {"GO": None, "NO-GO": "red"}.get(report.verdict.value, "magenta")
     click.echo()
-    click.echo(f"{_style(report.verdict.value, fg=colour, bold=True)}  {told}")
-
-
-def _style(text: str, **style: Any) -> str:
-    """Styled, unless the user wants no colours (no-color.org); click strips it where there is no terminal."""
-    return text if os.environ.get("NO_COLOR") else click.style(text, **style)
+    click.echo(f"{click.style(report.verdict.value, fg=colour, bold=True)}  {told}")
 
 
 # --- init ----------------------------------------------------------------------------------------------

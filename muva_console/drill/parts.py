@@ -31,7 +31,7 @@ APPLICATION = HERE / "application"
 
 _NPM_FILES = HERE / "npm"
 _OLDEST_NODE = 18
-_EXTRA = "pip install 'muva-console[drill]'"
+_EXTRA = "pip install '.[drill]' in the folder of muva-console's sources"
 _NPM_TIMEOUT = 300.0
 
 Progress = Callable[[str], None]

@@ -94,6 +94,19 @@ async def test_an_environment_without_anything_to_ask_cannot_be_told(muva: Muva,
     answer = await muva("health", "--env", "dev", "--json", config=estate.config)
     assert answer.status == 3
     assert answer.data["verdict"] == "CANNOT TELL"
+    for command in ("health", "processes", "logs"):
+        told = await muva(command, "--env", "dev", config=estate.config)
+        assert told.status == 3
+        assert "has no" in told.err
+        assert "[environments.dev]" in told.err  # what to do about it
+
+
+async def test_findings_of_one_check_are_told_apart(muva: Muva, estate: Estate) -> None:
+    answer = await muva("health", "--env", "production", config=estate.config)
+    database = [line for line in answer.out.splitlines() if "Database connectivity" in line]
+    assert len(database) == 2
+    assert "asked by the application: " in database[0]
+    assert "asked by the application: " not in database[1]
 
 
 async def test_mistakes_of_usage_and_configuration_end_with_2(
@@ -126,7 +139,7 @@ async def test_a_process_that_is_not_there_is_named(muva: Muva, estate: Estate) 
 
 async def test_the_console_without_a_terminal_says_what_to_use_instead(muva: Muva, estate: Estate) -> None:
     answer = await muva(config=estate.config)
-    assert answer.status == 1
+    assert answer.status == 2
     assert "terminal" in answer.err
     assert "muva health" in answer.err
 

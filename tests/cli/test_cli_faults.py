@@ -90,6 +90,10 @@ async def test_a_fault_is_told_and_so_is_its_end(name: str, muva: Muva, breakabl
     processes = await muva("processes", "--env", "production", "--json", config=config)
     assert (health.status, processes.status) == (expected.health, expected.processes), health.out
     expected.told(health, processes)
+    if expected.processes == 3:
+        logs = await muva("logs", "--env", "production", config=config)
+        assert logs.status == 3
+        assert "sshd is stopped" in logs.err  # what it means, not only what happened
 
     await faults.mend(breakable_estate.directory)
     healthy = await muva("health", "--env", "production", "--json", config=config)
