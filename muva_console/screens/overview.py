@@ -112,9 +112,9 @@ class Overview(Frame):
     Overview #changed { height: 100%; }
     Overview #evidence { display: none; height: 100%; row-span: 2; }
     Overview.-wide #below { grid-size: 2; grid-columns: 1fr 1fr; grid-rows: 1fr; }
-    Overview.-wide #needs { height: 100%; }
+    Overview.-wide #needs { height: 100%; max-height: 100%; }
     Overview.-wide #below.-concerned { grid-rows: auto 1fr; }
-    Overview.-wide #below.-concerned #needs { height: auto; }
+    Overview.-wide #below.-concerned #needs { height: auto; max-height: 20; }
     Overview.-wide #below.-concerned #evidence { display: block; }
     Overview.-narrow.-short #below { grid-rows: 1fr; }
     Overview.-narrow.-short #needs { height: 100%; }

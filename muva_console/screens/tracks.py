@@ -38,6 +38,9 @@ PLACES = 60
 """Points of a history, each of two intervals: at one every 30 seconds it is an hour. Were a point one
 interval wide, every reading a little late would leave a hole that is none."""
 
+FEWEST = 6
+"""Points of a history that has just begun."""
+
 
 def series(board: Board, environment: str, which: str) -> Track | None:
     """The history of ``api`` or ``db``; None where the environment has no such thing."""
@@ -51,7 +54,10 @@ def series(board: Board, environment: str, which: str) -> Track | None:
     history = board.memory(environment).history[check]
     now = board.monotonic()
     interval = max(1.0, board.health(environment).interval)
-    span = 2 * interval * PLACES
+    oldest = history.window(2 * interval * PLACES, now)[:1]
+    young = (now - oldest[0].mono) / (2 * interval) if oldest else 0.0
+    places = min(PLACES, max(FEWEST, int(young) + 2))  # a young history fills the width all the same
+    span = 2 * interval * places
     last = history.last
     limit = (limits.response if which == "api" else limits.database) * 1000
     if which == "api":
@@ -63,8 +69,8 @@ def series(board: Board, environment: str, which: str) -> Track | None:
     p95 = history.percentile(0.95, span, now) if enough else None
     note = f"p95 {milliseconds(p95)}" if which == "api" and p95 is not None else f"< {milliseconds(limit)}"
     return Track(
-        values=history.buckets(PLACES, span, now + interval / 2),
-        levels=history.levels(PLACES, span, now + interval / 2),
+        values=history.buckets(places, span, now + interval / 2),
+        levels=history.levels(places, span, now + interval / 2),
         last=last.latency_ms if last is not None else None,
         level=last.level if last is not None else Level.OK,
         limit=limit,
