@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from muva_console.ops.feed import Snapshot
 from muva_console.ops.readings import Level, worst
-from muva_console.widgets.format import duration
+from muva_console.widgets.format import duration, plural
+from muva_console.widgets.level import SEVERITY
 
 if TYPE_CHECKING:
     from muva_console.ops.health.report import HealthReport
     from muva_console.ops.pm2.model import Process, ProcessList
 
+TOLD_AT_ONCE = 3
+"""Findings of one report told each by itself. Ours: a database that goes takes a dozen with it."""
 KEPT = 500
 """Changes kept. Ours: a night's worth of a troubled estate."""
 
@@ -107,6 +110,11 @@ def health_changes(environment: str, before: HealthReport, after: HealthReport) 
         worse = was is None and finding.level is not Level.OK
         if worse or (was is not None and was.level is not finding.level):
             found.append(Change(after.at, environment, finding.level, finding.summary))
+    if len(found) > TOLD_AT_ONCE:
+        found.sort(key=lambda change: SEVERITY[change.level])
+        rest = plural(len(found) - TOLD_AT_ONCE, "other finding")
+        worst_left = worst(change.level for change in found[TOLD_AT_ONCE:])
+        found[TOLD_AT_ONCE:] = [Change(after.at, environment, worst_left, f"and {rest} changed with it")]
     if before.commit and after.commit and before.commit != after.commit:
         text = f"{environment} serves {after.commit[:7]} {after.version}, before {before.commit[:7]}"
         found.append(Change(after.at, environment, Level.OK, text))

@@ -52,13 +52,16 @@ def standing(board: Board, environment: str) -> tuple[Level | None, str, str]:
     if state is not None and (state.is_down or state.standing is Standing.FAILING):
         # one failure is not yet "down", one answer is not yet "healthy": muva.toml says how many are
         shown = Level.WARN if level is Level.OK else level
-        return shown, state.told, lasting(state.lasted(now))
+        return shown, state.told, _since(state.lasted(now))
     concerns = [
         one for one in board.concerns() if one.environment == environment and one.finding.level is level
     ]
-    lasted = now - min(one.since for one in concerns) if concerns else 0.0
-    since = lasting(lasted) if lasted >= 5 else ""
-    return level, _word(level, report.findings), since
+    lasted = now - min(one.since for one in concerns) if concerns else None
+    return level, _word(level, report.findings), _since(lasted)
+
+
+def _since(seconds: float | None) -> str:
+    return lasting(seconds) if seconds is not None and seconds >= 5 else ""
 
 
 def _word(level: Level, findings: tuple[Finding, ...]) -> str:

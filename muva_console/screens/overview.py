@@ -187,6 +187,8 @@ class Overview(Frame):
         self._concerns = {concern.key: concern for concern in concerns}
         table = self.query_one("#needs", Table)
         table.fill([self._need(concern) for concern in concerns], empty=self._nothing())
+        if concerns and not table.has_focus:
+            table.choose(concerns[0].key)  # nobody is reading further down: the worst comes first
         table.face("Needs you", muted(f"{len(concerns)}") if concerns else "")
 
         self.query_one("#below").set_class(bool(concerns), "-concerned")
