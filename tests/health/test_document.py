@@ -130,7 +130,7 @@ def test_nothing_breaks_it(json: object) -> None:
         )
 
 
-@pytest.mark.parametrize("told", [1e308, 10**400, -1, float("nan"), float("inf"), "1e9", True, [], "9" * 5000])
+@pytest.mark.parametrize("told", [1e308, 10**400, -1, float("nan"), float("inf"), "1e9", True, "9" * 5000])
 def test_a_latency_beyond_belief_is_none(told: object) -> None:
     document = read_document({"status": "ok", "latency_ms": told, "services": {"db": {"latency": told}}})
     assert document is not None
