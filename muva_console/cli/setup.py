@@ -123,6 +123,8 @@ def _trusted(offers: Sequence[HostKeyOffer]) -> bool:
             accept(offer)
             _say(f"Recorded in {offer.file}.")
             some = True
+        else:
+            _say('Not trusted, and nothing recorded: only a whole "yes" is one.')
     return some
 
 

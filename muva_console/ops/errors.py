@@ -53,6 +53,10 @@ class LinkError(OpsError):
         self.fault = fault
 
 
+class FurtherError(LinkError):
+    """A host was reached, and could not connect to the place that lies behind it: that place failed."""
+
+
 class ConfigError(OpsError):
     """The configuration cannot be used; `mistakes` holds every one of them, a line each."""
 

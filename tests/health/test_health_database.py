@@ -11,7 +11,9 @@ import pytest
 from muva_console.config.model import Database, Seconds, Secret, Thresholds
 from muva_console.ops.checks import CheckContext, run_check
 from muva_console.ops.errors import Fault, LinkError
+from muva_console.ops.links.answers import DatabaseReading
 from muva_console.ops.links.base import CommandLog
+from muva_console.ops.links.pg_errors import DatabaseError
 from muva_console.ops.links.postgres import PostgresLink
 from muva_console.ops.readings import Finding, Level
 from tests.postgres.conftest import connect, password
@@ -159,6 +161,17 @@ async def test_whose_trouble_it_is(ctx: CheckContext, fault: Fault, level: Level
 
     ctx.take_database = fails  # type: ignore[assignment]
     assert (await one("database", ctx)).level is level
+
+
+@pytest.mark.parametrize("fault", [Fault.CLOSED, Fault.REFUSED, Fault.TIMEOUT])
+async def test_a_way_that_failed_tells_nothing_of_the_database(ctx: CheckContext, fault: Fault) -> None:
+    async def away() -> DatabaseReading:
+        raise DatabaseError(fault, "vps: it is away", where="db", way=True)
+
+    ctx.take_database = away
+    finding = await one("database", ctx)
+    assert finding.level is Level.UNKNOWN
+    assert "vps: it is away" in finding.summary
 
 
 async def test_no_critical_tables_are_unknown(context: MakeContext, server: Server) -> None:

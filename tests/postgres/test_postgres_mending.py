@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from muva_console.config.model import Database, Secret
-from muva_console.ops.errors import Fault, LinkError, OpsError
+from muva_console.ops.errors import Fault, FurtherError, LinkError, OpsError
 from muva_console.ops.links import postgres
 from muva_console.ops.links.base import CommandLog, LinkState, LinkStatus
 from muva_console.ops.links.pg_errors import DatabaseError
@@ -252,4 +252,58 @@ async def test_through_a_tunnel(server: Server) -> None:
     finally:
         await asyncio.to_thread(server.start)
     await comes_back(link)
+    await link.close()
+
+
+class NoWay(Tunnel):
+    """A host that does not lead there."""
+
+    def __init__(self, error: LinkError | None) -> None:
+        super().__init__()
+        self.error = error
+
+    @asynccontextmanager
+    async def open_tcp(self, address: str, port: int) -> AsyncIterator[int]:
+        if self.error is not None:
+            raise self.error
+        await asyncio.Event().wait()
+        yield 0
+
+
+@pytest.mark.parametrize("fault", [Fault.CLOSED, Fault.REFUSED, Fault.TIMEOUT])
+async def test_a_host_that_cannot_be_reached_says_nothing_of_the_database_behind_it(
+    server: Server, fault: Fault
+) -> None:
+    tunnel = NoWay(
+        LinkError(fault, "it is away", where="vps", means="Somebody unplugged it.", next="Go there.")
+    )
+    database = Database(host="127.0.0.1", port=server.port, password=Secret(env="UNUSED"))
+    link = PostgresLink("db", database, password, CommandLog(), tunnel=tunnel)  # type: ignore[arg-type]
+    error = await fails(link)
+    assert isinstance(error, DatabaseError)
+    assert (error.fault, error.what, error.way) == (fault, "vps: it is away", True)
+    assert (error.means, error.next) == ("Somebody unplugged it.", "Go there.")
+    await link.close()
+
+
+async def test_a_place_that_the_host_cannot_reach_is_the_databases_failure(server: Server) -> None:
+    tunnel = NoWay(FurtherError(Fault.REFUSED, "the way there failed (refused)", where="vps"))
+    database = Database(host="127.0.0.1", port=server.port, password=Secret(env="UNUSED"))
+    link = PostgresLink("db", database, password, CommandLog(), tunnel=tunnel)  # type: ignore[arg-type]
+    error = await fails(link)
+    assert isinstance(error, DatabaseError)
+    assert (error.fault, error.way) == (Fault.REFUSED, False)
+    await link.close()
+
+
+async def test_a_host_that_never_answers_says_nothing_of_the_database(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muva_console.ops.links.postgres.CONNECT_TIMEOUT", 0.2)
+    database = Database(host="127.0.0.1", port=server.port, password=Secret(env="UNUSED"))
+    link = PostgresLink("db", database, password, CommandLog(), tunnel=NoWay(None))  # type: ignore[arg-type]
+    error = await fails(link)
+    assert isinstance(error, DatabaseError)
+    assert (error.fault, error.way) == (Fault.TIMEOUT, True)
+    assert "vps" in error.what
     await link.close()

@@ -141,7 +141,7 @@ async def _directly(ctx: CheckContext) -> Finding:
 def _judge_error(error: LinkError) -> tuple[Level, str]:
     if getattr(error, "sqlstate", "") == TOO_MANY:
         return Level.FAIL, error.what
-    if error.fault in _OURS:
+    if error.fault in _OURS or getattr(error, "way", False):
         return Level.UNKNOWN, f"cannot be asked from here: {error.what}"
     return Level.FAIL, f"not reachable: {error.what}"
 

@@ -15,13 +15,24 @@ from muva_console.ops.text import sanitise_line
 
 
 class DatabaseError(LinkError):
-    """A database that could not be used. `sqlstate` is empty when the server did not get to speak."""
+    """A database that could not be used. `sqlstate` is empty when the server did not get to speak; `way`
+    is true when the host through which it is reached failed, which tells nothing of the database.
+    """
 
     def __init__(
-        self, fault: Fault, what: str, *, where: str = "", means: str = "", next: str = "", sqlstate: str = ""
+        self,
+        fault: Fault,
+        what: str,
+        *,
+        where: str = "",
+        means: str = "",
+        next: str = "",
+        sqlstate: str = "",
+        way: bool = False,
     ) -> None:
         super().__init__(fault, what, where=where, means=means, next=next)
         self.sqlstate = sqlstate
+        self.way = way
 
 
 TOO_MANY = "53300"

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from muva_console.config.model import Database
-from muva_console.ops.errors import Fault, LinkError, OpsError
+from muva_console.ops.errors import Fault, FurtherError, LinkError, OpsError
 from muva_console.ops.links.answers import DatabaseReading
 from muva_console.ops.links.backoff import Backoff
 from muva_console.ops.links.base import CommandLog, CommandRecord, HostLink, LinkState, LinkStatus, OnState
@@ -156,9 +156,11 @@ class PostgresLink:
             self._set(LinkStatus.OPENING)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                self._connection = await self._connect()
+                self._connection = await self._connect_through()
         except Exception as error:
-            told = self._through(self._explain(error, CONNECT_TIMEOUT))
+            told = self._explain(error, CONNECT_TIMEOUT)
+            if not isinstance(error, LinkError):
+                told = self._through(told)
             auth = told.fault is Fault.AUTH
             if auth:
                 self._address = None
@@ -168,6 +170,21 @@ class PostgresLink:
         self._backoff.reset()
         self._error = None
         return self._connection
+
+    async def _connect_through(self) -> asyncpg.Connection:
+        """As `_connect`; the local end of a tunnel accepts whatever lies behind it, so where one that stood
+        leads nowhere it is opened anew, which tells why.
+        """
+        try:
+            return await self._connect()
+        except Exception as error:
+            forward = self._forward
+            told = self._explain(error, CONNECT_TIMEOUT)
+            lost = told.fault in (Fault.REFUSED, Fault.CLOSED) and not told.sqlstate
+            if isinstance(error, LinkError) or not lost or forward is None or forward.asked < 2:
+                raise
+            forward.suspect()
+            return await self._connect()
 
     async def _connect(self) -> asyncpg.Connection:
         import asyncpg
@@ -196,7 +213,16 @@ class PostgresLink:
             if self._forward is not None:
                 await self._forward.close()
             self._forward = _Forward(self._tunnel, address.host, address.port)
-        return "127.0.0.1", await self._forward.port()
+        try:
+            return "127.0.0.1", await self._forward.port()
+        except FurtherError:
+            raise
+        except LinkError as error:
+            host = self._tunnel.host
+            what = str(error) if str(error).startswith(host) else f"{host}: {error}"
+            raise DatabaseError(
+                error.fault, what, where=self.where, means=error.means, next=error.next, way=True
+            ) from error
 
     async def _open(self, address: DatabaseAddress, host: str, port: int) -> asyncpg.Connection:
         import asyncpg
@@ -237,10 +263,13 @@ class PostgresLink:
         """What a failure to connect means when a tunnel lies between: its local end always accepts."""
         if self._tunnel is None or error.sqlstate or self._forward is None:
             return error
+        if error.fault is Fault.TIMEOUT and not self._forward.stands:
+            what = f"{self._tunnel.host}: no way through it within {CONNECT_TIMEOUT:g} s"
+            return DatabaseError(error.fault, what, where=error.where, way=True)
         if error.fault is Fault.REFUSED:
             self._forward.suspect()
             what = f"the tunnel through {self._tunnel.host} is gone"
-            return DatabaseError(Fault.CLOSED, what, where=error.where)
+            return DatabaseError(Fault.CLOSED, what, where=error.where, way=True)
         if error.fault is Fault.CLOSED:
             self._forward.suspect()
             what = f"nothing listens there as seen from {self._tunnel.host}"
@@ -294,6 +323,8 @@ class _Forward:
         self._stop = asyncio.Event()
         self._port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._suspect = False
+        self.asked = 0
+        """How often its port was asked for."""
         self._task = asyncio.create_task(self._keep(host, address, port), name=f"tunnel {host.host}")
 
     @property
@@ -305,8 +336,14 @@ class _Forward:
         """A connection through it was lost: open a new one next time."""
         self._suspect = True
 
+    @property
+    def stands(self) -> bool:
+        """Whether it was opened, or could not be."""
+        return self._port.done()
+
     async def port(self) -> int:
         """The local port. Raises what opening the tunnel raised."""
+        self.asked += 1
         return await asyncio.shield(self._port)
 
     async def close(self) -> None:

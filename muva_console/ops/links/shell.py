@@ -60,8 +60,8 @@ def ssh_line(
 ) -> str:
     """What a person would type to get to `host` the way the link does, and to run `remote` there if given.
 
-    To be shown and pasted: a line of shell, with only what this host needs. A jump host that cannot be
-    resolved is left out; connecting says what is wrong with it.
+    To be shown and pasted: a line of shell, with only what this host needs. Jump hosts that go round in a
+    circle are left out; connecting says what is wrong with them.
     """
     words = ["ssh", *options]
     if host.ssh_config is not None:
@@ -72,15 +72,22 @@ def ssh_line(
         words += ["-p", str(host.port)]
     if host.identity is not None:
         words += ["-i", str(host.identity.expanduser())]
-    jump = (hosts or {}).get(host.jump or "")
-    if jump is not None:
-        with contextlib.suppress(LinkError):
-            words += _through(jump, hosts or {}, 1)
+    words += _hop(host, hosts or {}, 0)
     place = f"{host.user}@{host.address}" if host.user else host.address
     words += ["--", place] if place.startswith("-") else [place]
     if remote is not None:
         words.append(remote)
     return shlex.join(words)
+
+
+def _hop(host: Host, hosts: Mapping[str, Host], depth: int) -> list[str]:
+    jump = hosts.get(host.jump or "")
+    if jump is None or depth >= _WAYS:
+        return []
+    if _plain(jump):
+        return ["-J", _named(jump)]
+    line = ssh_line(jump, *_hop(jump, hosts, depth + 1), "-W", "%h:%p")
+    return ["-o", f"ProxyCommand={line}"]
 
 
 def login_in(directory: str | None) -> str | None:
@@ -124,14 +131,23 @@ def _client(host: Host, hosts: Mapping[str, Host], depth: int) -> list[str]:
 
 
 def _through(jump: Host, hosts: Mapping[str, Host], depth: int) -> list[str]:
-    own = (jump.identity, jump.known_hosts, jump.ssh_config, jump.jump)
-    if all(setting is None for setting in own) and not set(jump.address) & set(" ,:%[]"):
-        user = f"{jump.user}@" if jump.user else ""
-        return ["-J", f"{user}{jump.address}{f':{jump.port}' if jump.port else ''}"]
+    if _plain(jump):
+        return ["-J", _named(jump)]
     # -J would not hand the hop its key and known_hosts. The command passes our shell and ssh's tokens.
     words = [*_client(jump, hosts, depth), "-W"]
     line = " ".join(quote(word).replace("%", "%%") for word in words)
     return ["-o", f"ProxyCommand={line} '[%h]:%p' -- {quote(jump.address).replace('%', '%%')}"]
+
+
+def _plain(jump: Host) -> bool:
+    """Whether ``-J`` is enough to say how it is reached."""
+    own = (jump.identity, jump.known_hosts, jump.ssh_config, jump.jump)
+    return all(setting is None for setting in own) and not set(jump.address) & set(" ,:%[]")
+
+
+def _named(jump: Host) -> str:
+    user = f"{jump.user}@" if jump.user else ""
+    return f"{user}{jump.address}{f':{jump.port}' if jump.port else ''}"
 
 
 def _literal(path: str) -> str:

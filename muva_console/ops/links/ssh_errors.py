@@ -10,7 +10,7 @@ import socket
 
 import asyncssh
 
-from muva_console.ops.errors import Fault, LinkError
+from muva_console.ops.errors import Fault, FurtherError, LinkError
 from muva_console.ops.text import sanitise_line
 
 PROHIBITED = 1
@@ -200,4 +200,6 @@ def channel_refused(error: asyncssh.ChannelOpenError, where: str, what: str, for
             next="Allow it on the host; where there is another way, it is used meanwhile.",
         )
     fault = told(said)
-    return LinkError(Fault.REFUSED if fault is Fault.OTHER else fault, f"{what} failed ({said})", where=where)
+    return FurtherError(
+        Fault.REFUSED if fault is Fault.OTHER else fault, f"{what} failed ({said})", where=where
+    )
