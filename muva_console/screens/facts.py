@@ -10,7 +10,7 @@ from muva_console.ops.feed import Freshness
 from muva_console.ops.readings import Finding, Level
 from muva_console.screens.board import Topic
 from muva_console.widgets.bars import BandState
-from muva_console.widgets.format import lasting
+from muva_console.widgets.format import STEP, lasting
 from muva_console.widgets.level import mark_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def standing(board: Board, environment: str) -> tuple[Level | None, str, str]:
 
 
 def _since(seconds: float | None) -> str:
-    return lasting(seconds) if seconds is not None and seconds >= 5 else ""
+    return lasting(seconds) if seconds is not None and seconds >= STEP else ""
 
 
 def _word(level: Level, findings: tuple[Finding, ...]) -> str:

@@ -17,7 +17,7 @@ from muva_console.screens.board import Topic
 from muva_console.screens.facts import band_state
 from muva_console.widgets.bars import Band, KeyBar, Mode, ModeBar
 from muva_console.widgets.fit import HEIGHTS, WIDTHS
-from muva_console.widgets.format import age
+from muva_console.widgets.format import STEP, age
 from muva_console.widgets.level import freshness_word, muted
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def aside(snapshot: Snapshot[Any], now: float, source: str = "") -> Content:
         case Freshness.NEVER | Freshness.ASKING:
             parts.append(freshness_word(freshness))
         case _:
-            old = f", {age(known)} old" if known is not None and known >= 5 else ""
+            old = f", {age(known)} old" if known is not None and known >= STEP else ""
             word = freshness_word(freshness)
             parts.append(word if not old else Content.assemble(word, muted(old)))
     if source:

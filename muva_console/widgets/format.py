@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+STEP = 10
+"""Seconds in which ages move on. Ours."""
+
 
 def duration(seconds: float | None) -> str:
     """``8 s``, ``4m 12s``, ``2h 05m``, ``12d 3h``; ``–`` for None."""
@@ -23,13 +26,13 @@ def duration(seconds: float | None) -> str:
 
 
 def lasting(seconds: float | None) -> str:
-    """How long something has been so, as `duration` but in steps: of five seconds, from ten minutes on of one
+    """How long something has been so, as `duration` but in steps: of ten seconds, from ten minutes on of one
     minute. For what is looked at all the time: see `age`.
     """
     if seconds is None:
         return "–"
     if seconds < 600:
-        return duration(seconds - seconds % 5) if seconds >= 5 else "now"
+        return duration(seconds - seconds % STEP) if seconds >= STEP else "now"
     return duration(seconds).split("m ")[0] + "m" if seconds < 3600 else duration(seconds)
 
 
@@ -45,17 +48,17 @@ def short(seconds: float | None) -> str:
 
 
 def age(seconds: float | None) -> str:
-    """How old a reading is, in steps of five seconds below a minute.
+    """How old a reading is, in steps of ten seconds below a minute.
 
     The steps are on purpose: a counter that changed every second in every panel would draw the eye
     and send bytes for no news.
     """
     if seconds is None:
         return "–"
-    if seconds < 5:
+    if seconds < STEP:
         return "now"
     if seconds < 60:
-        return f"{int(seconds // 5) * 5} s"
+        return f"{int(seconds // STEP) * STEP} s"
     return short(seconds)
 
 
