@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import App
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.css.stylesheet import Stylesheet
 from textual.dom import DOMNode
@@ -23,9 +23,11 @@ from textual.events import Event, Key
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.screen import Screen
 
+from muva_console.keys import EVERYWHERE
 from muva_console.ops.readings import utc_now
 from muva_console.screens.board import Board, Topic
-from muva_console.screens.frame import ALL_MODES, Frame, Opening
+from muva_console.screens.frame import Frame, Opening
+from muva_console.unending import UnendingApp
 from muva_console.widgets.bars import ModeBar
 from muva_console.widgets.filters import Ascii, Colourless, Sixteen
 from muva_console.widgets.format import duration
@@ -75,7 +77,7 @@ def _journal() -> Screen[Any]:
     return JournalScreen()
 
 
-class MuvaApp(App[None]):
+class MuvaApp(UnendingApp):
     """The console on one workspace."""
 
     TITLE = "muva"
@@ -93,37 +95,7 @@ class MuvaApp(App[None]):
     }
     DEFAULT_MODE = "opening"
     HOME = "overview"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(
-                mode.key,
-                f"mode('{mode.name}')",
-                mode.title,
-                show=False,
-                id=f"mode.{mode.name}",
-                tooltip=f"Go to {mode.title}",
-            )
-            for mode in ALL_MODES
-        ),
-        Binding("r", "refresh", "refresh", id="refresh", tooltip="Ask everything in sight again, now"),
-        Binding("p", "pause", "pause", id="pause", tooltip="Stop asking, or go on"),
-        Binding("y", "copy", "copy", id="copy", tooltip="Copy the command behind what is selected"),
-        Binding("Y", "copy_more", "copy more", show=False, id="copy_more", tooltip="Choose what to copy"),
-        Binding("e", "environment", "environment", id="environment", tooltip="Choose the environment"),
-        Binding("s", "shell", "shell", id="shell", tooltip="A shell on the host in hand; the console waits"),
-        Binding("at", "command_log", "log of commands", key_display="@", show=False, id="command_log",
-                tooltip="Everything the console ran on your behalf"),
-        Binding("plus", "pace(1)", "slower", key_display="+", show=False, id="slower",
-                tooltip="Refresh less often"),
-        Binding("minus", "pace(-1)", "faster", key_display="-", show=False, id="faster",
-                tooltip="Refresh more often"),
-        Binding("question_mark", "help", "help", key_display="?", id="help",
-                tooltip="The keys of what has focus"),
-        Binding("colon", "command_palette", "commands", key_display=":", id="palette",
-                tooltip="Find any command"),
-        Binding("q", "leave", "back", show=False, id="leave", tooltip="Back; twice from the Overview: leave"),
-        Binding("ctrl+q", "quit", "leave", show=False, id="quit", priority=True, tooltip="Leave the console"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = EVERYWHERE
     DEFAULT_CSS = """
     Toast { background: $panel; color: $foreground; max-width: 90%; padding: 0 1; }
     Toast.-information { border-left: outer $line-focus; }
