@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hit, Provider
 from textual.content import Content
 
@@ -80,6 +81,20 @@ class Palette(CommandPalette):
     .-ansi-theme Palette #--input, .-ansi-theme Palette CommandList { background: ansi_default; }
     .-ascii Palette #--input, .-ascii Palette CommandList { border: ascii $line-focus; }
     """
+
+    _answered = False
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Close, once: a second `enter` may come before the palette is gone, and runs nothing again."""
+        if self._answered:
+            self._selected_command = DiscoveryHit("", _nothing)  # it is run after this returns
+            return AwaitComplete()
+        self._answered = True
+        return super().dismiss(result)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def commands(app: MuvaApp) -> Iterable[Command]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
@@ -56,6 +57,7 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     def __init__(self) -> None:
         super().__init__()
         self._opened = time.monotonic()
+        self._answered = False
 
     @property
     def deaf(self) -> bool:
@@ -83,6 +85,13 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     def action_close(self) -> None:
         """Close without an answer."""
         self.dismiss(None)
+
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        """Close with an answer, once: a key pressed twice answers nothing that comes after."""
+        if self._answered:
+            return AwaitComplete()
+        self._answered = True
+        return super().dismiss(result)
 
 
 class Words(Panel):
