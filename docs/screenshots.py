@@ -1,95 +1,116 @@
-"""Pictures of the console on a live estate: ``python docs/screenshots.py --config muva.toml [--to FOLDER]``.
+"""`make screenshots`: the pictures of the README, drawn by the program itself on a real drill estate.
 
-What is shown is read at that moment, from the estate that the configuration leads to: the drill's
-(``muva drill up``), best with a fault in it (``muva drill break …``). One SVG a mode and size.
+Nothing is posed: an estate comes up, its faults are broken in, and the console is looked at.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import os
+import re
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from textual.pilot import Pilot
-
-from muva_console.app import MuvaApp
-from muva_console.config.load import load
-from muva_console.engine import Engine
-from muva_console.ops.workspace import Workspace
-
-SIZES = {"": (120, 36), "-narrow": (80, 24), "-wide": (200, 60)}
-MODES = ("overview", "processes", "health", "journal")
-PATIENCE = 60.0
-"""Seconds to wait for the first readings."""
+IMAGES = Path(__file__).parent / "images"
 
 
-async def pictures(config: Path, folder: Path, *, look: float, theme: str | None) -> None:
-    """Take all pictures; `look` seconds are given to the estate first, so that there is some history."""
+@dataclass(frozen=True)
+class Picture:
+    """One picture: what is broken, which keys lead there, what must be in sight."""
+
+    name: str
+    keys: Sequence[str] = ()
+    fault: str = ""
+    words: str = "healthy"
+    size: tuple[int, int] = (120, 34)
+    theme: str = "muva-dark"
+
+
+PICTURES = (
+    Picture("overview"),
+    Picture("processes", keys=["5"], fault="crash-loop", words="exit with code 1"),
+    Picture("health", keys=["6"], fault="database-stopped", words="ECONNREFUSED"),
+    Picture("plan", keys=["5", "R"], words="pm2 restart"),
+    Picture("narrow-light", size=(80, 24), theme="muva-light"),
+)
+
+
+async def main() -> None:
+    """Draw every picture, or those that are named on the command line."""
+    from muva_console.drill import estate as estates
+    from muva_console.drill import faults
+
+    IMAGES.mkdir(exist_ok=True)
+    chosen = [picture for picture in PICTURES if not sys.argv[1:] or picture.name in sys.argv[1:]]
+    with tempfile.TemporaryDirectory(prefix="muva-") as folder:
+        directory = Path(folder) / "e"
+        estate = await estates.up(directory, owner=os.getpid())
+        try:
+            for picture in chosen:
+                if picture.fault:
+                    await faults.break_in(directory, picture.fault)
+                (IMAGES / f"{picture.name}.svg").write_text(await draw(estate.config, picture))
+                print(f"docs/images/{picture.name}.svg")
+                if picture.fault:
+                    await faults.mend(directory)
+        finally:
+            await estates.down(directory)
+
+
+async def draw(config: Path, picture: Picture) -> str:
+    """One picture as SVG."""
+    from muva_console.app import MuvaApp
+    from muva_console.config.load import load
+    from muva_console.engine import Engine
+    from muva_console.ops.workspace import Workspace
+
     engine = Engine()
     engine.start()
     workspace = Workspace(load(config))
-    folder.mkdir(parents=True, exist_ok=True)
+    environ = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
+    app = MuvaApp(workspace, engine, environment="production", environ=environ)
     try:
-        app = MuvaApp(workspace, engine, environ={"TERM": "xterm-256color", "COLORTERM": "truecolor"})
-        async with app.run_test(size=SIZES[""], notifications=False) as pilot:
-            if theme:
-                app.theme = theme
-            await until(pilot, lambda: app.current_mode == "overview")
-            await until(pilot, lambda: all(read(app, name) for name in app.board.names))
-            app.interval = 5.0
-            app.board.set_interval(app.interval)
-            await asyncio.sleep(look)
-            for mode in MODES:
-                app.action_mode(mode)
-                await until(pilot, partial(in_mode, app, mode))
-                await asyncio.sleep(3.0)
-                for suffix, size in SIZES.items():
-                    await pilot.resize_terminal(*size)
-                    await pilot.pause(0.5)
-                    path = folder / f"{mode}{suffix}.svg"
-                    path.write_text(app.export_screenshot(title="muva"), encoding="utf-8")
-                    sys.stderr.write(f"{path}\n")
+        async with app.run_test(size=picture.size) as pilot:
+            app.theme = picture.theme
+            await until(
+                lambda: pilot.pause(0.1),
+                lambda: "web ●" in shown(app) or "web ✖" in shown(app),
+                lambda: shown(app),
+            )
+            for key in picture.keys:
+                await pilot.press(key)
+                await pilot.pause(1.0)
+            await until(lambda: pilot.pause(0.1), lambda: picture.words in shown(app), lambda: shown(app))
+            await pilot.pause(1.5)
+            svg = str(app.export_screenshot(title=f"muva — {picture.name}"))
+            # no fonts from a stranger's server: every reader has a monospaced one
+            return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     finally:
         engine.stop(workspace.close)
 
 
-def in_mode(app: MuvaApp, mode: str) -> bool:
-    """Whether a mode is in sight."""
-    return app.current_mode == mode
+def shown(app: object) -> str:
+    """The screen as text."""
+    screen = app.screen  # type: ignore[attr-defined]
+    return "\n".join(
+        "".join(segment.text for segment in strip) for strip in screen._compositor.render_strips()
+    )
 
 
-def read(app: MuvaApp, name: str) -> bool:
-    """Whether an environment's health has been read, or has none."""
-    topics = app.board.topics("health", environment=name)
-    return not topics or app.board.health(name).value is not None
-
-
-async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
-    """Wait for something. Raises TimeoutError."""
-    deadline = time.monotonic() + PATIENCE
+async def until(
+    wait: Callable[[], Awaitable[None]], condition: Callable[[], bool], screen: Callable[[], str]
+) -> None:
+    """Wait until the screen shows what the picture is about."""
+    deadline = time.monotonic() + 40
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("the estate does not answer")
-        await pilot.pause(0.05)
-
-
-def main() -> None:
-    """Read the arguments and take the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--to", type=Path, default=Path(__file__).parent / "pictures")
-    parser.add_argument(
-        "--look", type=float, default=30.0, help="seconds of history before the first picture"
-    )
-    parser.add_argument("--theme", default=None)
-    arguments = parser.parse_args()
-    asyncio.run(pictures(arguments.config, arguments.to, look=arguments.look, theme=arguments.theme))
+            raise SystemExit(f"the screen never showed what the picture is about:\n{screen()}")
+        await wait()
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())
