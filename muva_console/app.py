@@ -361,8 +361,8 @@ class MuvaApp(UnendingApp):
     # ------------------------------------------------------------ actions
 
     def action_mode(self, name: str) -> None:
-        """Go to a mode."""
-        if name != self.current_mode:
+        """Go to a mode; a dialog must be answered first, or it would be left behind in the other mode."""
+        if name != self.current_mode and len(self.screen_stack) == 1:
             self.switch_mode(name)
 
     def on_mode_bar_picked(self, event: ModeBar.Picked) -> None:

@@ -151,4 +151,6 @@ def use_theme(app: MuvaApp, theme: str) -> None:
 
 def open_palette(app: MuvaApp) -> None:
     """Open the palette over the mode in sight."""
+    if not app.awake:  # the mode in sight is about to make room for the first real one
+        return
     app.push_screen(Palette(providers=[Commands], placeholder="What do you want to do?"))
