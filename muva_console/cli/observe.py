@@ -24,6 +24,7 @@ from muva_console.cli.lines import finding_lines, process_lines, verdict_line
 from muva_console.ops.readings import Exit, Finding, Level, Verdict, exit_status, verdict
 
 if TYPE_CHECKING:
+    from muva_console.ops.health.memory import Memory
     from muva_console.ops.health.report import HealthReport
     from muva_console.ops.pm2.model import ProcessList
 
@@ -78,26 +79,31 @@ def monitor(
 ) -> int:
     """The health checks again and again, until stopped.
 
-    With --json a line each time; else what has changed. Exit status: that of the last round.
+    With --json a line each time, with what stands of each check (down after so many failures in a row) and
+    the share of good answers within the window; else what has changed. Exit status: that of the last round.
     """
     if not SHORTEST_REFRESH <= refresh <= 86400:
         raise click.UsageError(f"--refresh takes {SHORTEST_REFRESH:g} to 86400 seconds")
+    from muva_console.ops.health.memory import Memory
+
     last = Verdict.CANNOT_TELL
 
     async def rounds() -> None:
         nonlocal last
         async with invocation.workspace() as workspace:
             of = environment_of(workspace, environment)
+            memory = Memory(workspace.config.health)
             told: dict[tuple[str, str], Level] = {}
             done = 0
             while True:
                 began = time.monotonic()
                 report = await of.watch_health()
                 last = report.verdict
+                memory.take(report, time.monotonic())
                 if as_json:
-                    print_json(report_data(report), line=True)
+                    print_json(report_data(report) | _standing(memory), line=True)
                 else:
-                    _tell_changes(report, told)
+                    _tell_changes(report, told, memory)
                 if not report.findings and not done:
                     _tell_nothing(report.environment)
                 done += 1
@@ -112,13 +118,36 @@ def monitor(
     return exit_status(last)
 
 
-def _tell_changes(report: HealthReport, told: dict[tuple[str, str], Level]) -> None:
-    """Print what is new since the round before; the first round tells everything."""
+def _standing(memory: Memory) -> dict[str, Any]:
+    """What is believed of each check, and how the two endpoints have been over the window."""
+    now = time.monotonic()
+    return {
+        "standing": {
+            check: {
+                "standing": state.standing,
+                "failures": state.failures,
+                "since": state.since_at,
+            }
+            for check, state in memory.states.items()
+        },
+        "window": {check: to_builtins(memory.window(check, now)) for check in memory.history},
+    }
+
+
+def _tell_changes(report: HealthReport, told: dict[tuple[str, str], Level], memory: Memory) -> None:
+    """Print what is new since the round before, and what has been failing for longer than one round; the
+    first round tells everything.
+    """
     now = {(finding.check, finding.subject): finding.level for finding in report.findings}
     changed = [f for f in report.findings if told.get((f.check, f.subject)) is not f.level]
     click.echo(f"{report.at:%H:%M:%SZ}  {verdict_line(report)}")
     for line in finding_lines(tuple(changed), verbose=False):
         click.echo(f"  {line}")
+    standing = [
+        f"{check} {state.told}" for check, state in memory.states.items() if state.is_down or state.failures
+    ]
+    if standing:
+        click.echo(f"  so far: {'; '.join(standing)}")
     told.clear()
     told.update(now)
 
@@ -177,8 +206,13 @@ def processes(invocation: Invocation, environment: str | None, as_json: bool, ev
         return exit_status(outcome)
     if not hosts:
         return Exit.CANNOT_TELL
+    from muva_console.ops.processes import SOCKET
+
     for line in process_lines(lists):
         click.echo(line)
+    for of in lists:
+        if of.source != SOCKET:
+            click.echo(f"{of.host} was read by `{of.source}`: PM2's sockets cannot be reached", err=True)
     for line in finding_lines(tuple(f for f in findings if f.level is not Level.OK), verbose=True):
         click.echo(line)
     return exit_status(outcome)

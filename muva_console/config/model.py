@@ -192,7 +192,7 @@ class Thresholds(Table, frozen=True, kw_only=True):
     database: Duration = Seconds(0.1)
     """Playbook: database latency < 100 ms in production, < 50 ms in staging."""
     baseline: Duration | None = None
-    """The usual p95 response time; learnt from the journal's healthy samples when not given."""
+    """The usual p95 response time; learnt from the healthy answers this console has seen when not given."""
     slow_factor: Annotated[float, Meta(gt=1)] = 10.0
     """Playbook, when to roll back: response time > 10 x baseline."""
     degraded_factor: Annotated[float, Meta(gt=1)] = 3.0

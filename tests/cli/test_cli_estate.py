@@ -88,6 +88,10 @@ async def test_monitor_prints_a_line_of_json_a_round(muva: Muva, estate: Estate)
     rounds = [json.loads(line) for line in answer.out.splitlines()]
     assert len(rounds) == 2
     assert rounds[0]["at"] < rounds[1]["at"]
+    assert rounds[1]["standing"]["api-health"]["standing"] == "healthy"
+    window = rounds[1]["window"]["api-health"]
+    assert (window["seconds"], window["known"], window["failed"]) == (900.0, 2, 0)
+    assert window["availability"] == 1.0
 
 
 async def test_an_environment_without_anything_to_ask_cannot_be_told(muva: Muva, estate: Estate) -> None:
