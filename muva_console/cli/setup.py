@@ -253,6 +253,9 @@ def _compose(path: Path, *, assume: bool, probe: bool | None, ssh_config: Path |
 
     folder = path.parent if path.parent.is_dir() else Path.cwd()
     here = wait(lambda: setup.look(folder, ssh_config=ssh_config))
+    if here.checkout is None and folder != Path.cwd():
+        # written elsewhere, the user's configuration folder say, from within the application's checkout
+        here = wait(lambda: setup.look(Path.cwd(), ssh_config=ssh_config))
     _tell(here)
     likely = setup.likely_hosts(here.hosts)
     name, repository = _project_of(here, path)
@@ -262,7 +265,7 @@ def _compose(path: Path, *, assume: bool, probe: bool | None, ssh_config: Path |
         repository = _ask("Its repository on GitHub, OWNER/NAME", repository, (Project, "repository"))
         hosts = _several("Hosts that run it, aliases of ssh_config or addresses", likely)
     answers = _probe(hosts, assume=assume, probe=probe, ssh_config=ssh_config)
-    branches = setup.likely_environments(here.branches)
+    branches = setup.likely_environments(here.branches, answers)
     if not assume:
         wanted = _several("Environments", list(branches)) or list(branches)
         branches = {each: branches.get(each, each) for each in wanted}

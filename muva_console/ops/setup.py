@@ -240,14 +240,22 @@ def likely_hosts(hosts: Iterable[SshHost]) -> list[str]:
     return likely or (aliases if len(aliases) == 1 else [])
 
 
-def likely_environments(branches: Sequence[str]) -> dict[str, str]:
-    """Environments by the branches there are: name to branch; production alone when nothing is known."""
-    found = {
-        name: next(branch for branch in candidates if branch in branches)
-        for name, candidates in _BRANCHES.items()
-        if any(branch in branches for branch in candidates)
-    }
+def likely_environments(branches: Sequence[str], answers: Sequence[HostAnswer] = ()) -> dict[str, str]:
+    """Environments by the branches there are, and by the names of PM2's processes: name to branch; production
+    alone when nothing is known.
+    """
+    processes = [process.name.lower() for answer in answers for process in answer.processes]
+    found = {}
+    for name, candidates in _BRANCHES.items():
+        there = [branch for branch in candidates if branch in branches]
+        if there or any(_word_of(name) in process for process in processes):
+            found[name] = there[0] if there else candidates[0]
     return found or {"production": "main"}
+
+
+def _word_of(environment: str) -> str:
+    """What a process's name has in it that belongs to the environment."""
+    return {"production": "prod", "staging": "stag"}.get(environment, environment)
 
 
 def likely_processes(
@@ -255,7 +263,7 @@ def likely_processes(
 ) -> list[tuple[str, Process]]:
     """The processes that seem to be an environment's, with their hosts: by name, else by branch."""
     every = [(answer.alias, process) for answer in answers for process in answer.processes]
-    word = {"production": "prod", "staging": "stag"}.get(environment, environment)
+    word = _word_of(environment)
     named = [(host, process) for host, process in every if word in process.name.lower()]
     others = {"prod", "stag", "dev"} - {word}
     return named or [

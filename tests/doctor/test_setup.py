@@ -128,6 +128,12 @@ async def test_no_checkout_is_no_trouble(tmp_path: Path) -> None:
     assert setup.likely_environments(here.branches) == {"production": "main"}
 
 
+def test_processes_name_environments_where_no_branch_does() -> None:
+    answer = HostAnswer(alias="vps", processes=(process("muva-production"), process("muva-staging")))
+    assert setup.likely_environments([], [answer]) == {"staging": "staging", "production": "main"}
+    assert setup.likely_environments(["master"], [answer]) == {"staging": "staging", "production": "master"}
+
+
 def process(name: str, branch: str = "", cwd: str = "/srv/x") -> Process:
     return Process(
         host="vps", pm_id=0, name=name, status="online", branch=branch, cwd=cwd, created_at=datetime.now(UTC)
@@ -194,6 +200,15 @@ def test_a_file_that_is_there_is_never_overwritten_unasked(tmp_path: Path) -> No
 
 
 # --- as it is typed ------------------------------------------------------------------------------------
+
+
+def test_written_elsewhere_it_finds_the_checkout_where_it_was_typed(checkout: Path, home: Path) -> None:
+    file = home / ".config/muva/muva.toml"
+    done = muva("--config", file, "init", "--yes", home=home, cwd=checkout)
+    assert done.returncode == 0, done.stderr
+    config = load(file).config
+    assert config.project.checkout.resolve() == checkout.resolve()
+    assert list(config.environments) == ["dev", "staging", "production"]
 
 
 def test_without_a_terminal_it_takes_what_it_finds_and_asks_no_network(checkout: Path, home: Path) -> None:
