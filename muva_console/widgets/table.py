@@ -240,9 +240,10 @@ class Table(Panel):
 
     def _set_cursor(self, key: str | None) -> None:
         before, self._cursor = self._cursor, key
-        for changed in (before, key):
-            if changed is not None and changed in self._index:
-                self._refresh_row(self._index[changed])
+        if key != before:
+            for changed in (before, key):
+                if changed is not None and changed in self._index:
+                    self._refresh_row(self._index[changed])
         if key is not None:
             self._into_view(self._index[key])
         if key != before:
