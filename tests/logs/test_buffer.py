@@ -101,7 +101,10 @@ class BufferMachine(RuleBasedStateMachine):
         self.settle()
         self.index.pin(pinned)
         self.settle()
-        self.pinned_from = self.buffer.first_seq if pinned else None
+        if not pinned:
+            self.pinned_from = None
+        elif self.pinned_from is None:  # pinned once more it holds what it held
+            self.pinned_from = self.buffer.first_seq
 
     @precondition(lambda self: self.pinned_from is None)
     @rule()
