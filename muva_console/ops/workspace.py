@@ -16,7 +16,7 @@ from muva_console.ops.environment import EnvironmentOps
 from muva_console.ops.identity import identify
 from muva_console.ops.journal.folder import journal_directory
 from muva_console.ops.journal.store import Journal
-from muva_console.ops.links.base import CommandLog, LinkState
+from muva_console.ops.links.base import CommandLog
 from muva_console.ops.performer import Performer
 from muva_console.ops.shared_reading import SharedReading
 
@@ -144,10 +144,6 @@ class Workspace:
         from muva_console.config.secrets import resolve
 
         return await resolve(secret, self.base)
-
-    def link_states(self) -> tuple[LinkState, ...]:
-        """Every link that was made, as it stands."""
-        return tuple(link.state for link in self._hosts.values())
 
     async def close(self) -> None:
         """Abandon what is being done, stop the feeds, close every link, then the journal; bounded, and

@@ -358,7 +358,7 @@ async def _ask_pm2(
         notes.note(
             "pm2-daemon",
             Level.WARN,
-            "PM2 answers by `pm2 jlist` only: its sockets cannot be reached, so there are no live logs",
+            "PM2 answers by `pm2 jlist` only: its sockets cannot be reached; live logs come from files",
             evidence=(f"{listed.took_ms:.0f} ms, and Node boots on the host each time",),
             command=command,
             next="in the host's sshd_config: AllowStreamLocalForwarding yes (and no DisableForwarding)",

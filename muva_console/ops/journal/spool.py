@@ -12,7 +12,6 @@ import json
 import os
 import time
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +97,6 @@ def is_left_over(spooled: Spooled, life: Life, *, ended: bool) -> bool:
         return spooled.owner is None and time.time() - spooled.path.stat().st_mtime > _BEING_MADE
     except OSError:
         return False
-
-
-def written_at(spooled: Spooled) -> datetime | None:
-    """When the outcome happened, as `keep` was told."""
-    told = (spooled.outcome or {}).get("ended_at")
-    try:
-        return datetime.fromisoformat(told) if isinstance(told, str) else None
-    except ValueError:
-        return None
 
 
 def _path(folder: Folder, act: str) -> Path:

@@ -191,11 +191,6 @@ class LogBuffer:
         self._states[state.host] = state
         self._changed()
 
-    def forget_states(self) -> None:
-        """No host is followed any more."""
-        self._states = {}
-        self._changed()
-
     def append(self, lines: Sequence[LogLine]) -> None:
         """Add lines at the end; the oldest leave."""
         if not lines:
