@@ -123,6 +123,14 @@ class EnvironmentOps:
         states += [made[name].state for name in ("web", "postgres") if made.get(name) is not None]
         return tuple(states)
 
+    def retry_now(self) -> None:
+        """Somebody asks by hand: links that wait after a failure try again at the next use."""
+        for link in self._workspace.made_hosts(self.hosts):
+            link.retry_now()
+        postgres = self.__dict__.get("postgres")
+        if postgres is not None:
+            postgres.retry_now()
+
     # --- what is observed
 
     def context(self) -> CheckContext:
@@ -154,7 +162,7 @@ class EnvironmentOps:
     async def watch_health(self) -> HealthReport:
         """As `read_health`, for who looks again and again: the sample of requests that the performance check
         takes is repeated every `SAMPLE_EVERY` seconds only, and at every look while it brings bad news or the
-        application is not well.
+        application is not well or slow: good news from before the trouble would pass for news of now.
         """
         from muva_console.ops.health.report import ALL, read_health, with_findings
 
@@ -166,12 +174,21 @@ class EnvironmentOps:
             return report
         report = await read_health(self.context(), [name for name in ALL if name != "performance"])
         self._learn(report)
-        if report.level_of("api-health") is not Level.OK:
-            # good news from before the trouble would pass for news of now
+        if await self._contradicts(report):
             sample = await read_health(self.context(), ["performance"])
             kept = sample.of("performance")
             self._sampled, self._sampled_at = kept, time.monotonic()
         return with_findings(report, kept, ALL)
+
+    async def _contradicts(self, report: HealthReport) -> bool:
+        """Whether this look makes a good sample from before it doubtful."""
+        from muva_console.ops.health.performance import is_slow
+
+        if not self.config.url:
+            return False
+        if report.level_of("api-health") is not Level.OK:
+            return True
+        return report.api_ms is not None and await is_slow(self.context(), report.api_ms)
 
     def _learn(self, report: HealthReport) -> None:
         from muva_console.ops.health.history import History, Sample

@@ -137,3 +137,23 @@ async def test_the_daemon_gone_and_back_and_none_is_started_by_looking(
             )
             assert sum("after-the-daemon" in text for _, text in lines(buffer)) == 1
             assert any("lost for" in text for stream, text in lines(buffer) if stream is Stream.NOTE)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", ["slow-responses", "elevated-errors"])
+async def test_a_good_sample_of_before_does_not_outlive_the_trouble(
+    breakable_estate: Estate, name: str
+) -> None:
+    """Samples are taken once a minute; what a look in between shows may contradict them at once."""
+    estate = breakable_estate
+    async with opened(estate.config) as workspace:
+        of = workspace.environments["production"]
+        async with asyncio.timeout(30):
+            while level(await of.watch_health(), "performance") is not Level.OK:
+                pass
+        await faults.break_in(estate.directory, name)
+        looks = 1 if name == "slow-responses" else 60  # one request in twelve fails
+        found = [level(await of.watch_health(), "performance")]
+        while found[-1] is not Level.FAIL and len(found) < looks:
+            found.append(level(await of.watch_health(), "performance"))
+        assert found[-1] is Level.FAIL

@@ -111,6 +111,16 @@ async def performance(ctx: CheckContext) -> Finding:
     )
 
 
+async def is_slow(ctx: CheckContext, took_ms: float) -> bool:
+    """Whether one answer took as long as would be at least a warning if all did."""
+    thresholds = ctx.environment.thresholds
+    baseline_ms, _ = await _baseline(ctx)
+    limit_ms = thresholds.response * 1000
+    if baseline_ms is not None:
+        limit_ms = min(limit_ms, max(baseline_ms, FLOOR_MS) * thresholds.degraded_factor)
+    return took_ms >= limit_ms
+
+
 async def _baseline(ctx: CheckContext) -> tuple[float | None, str]:
     configured = ctx.environment.thresholds.baseline
     if configured is not None:

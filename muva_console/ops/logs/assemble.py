@@ -130,7 +130,7 @@ def _clean(text: str) -> bool:
 
 
 def _tidy(line: str, cut: int) -> str:
-    """One harmless, redacted, capped line; `cut` characters are gone already. Cuts are told as in ops.text."""
+    """A harmless, redacted, capped line; `cut` characters are gone already. Cuts are told as in text.py."""
     if len(line) > _HELD:
         cut += len(line) - _HELD
         line = line[:_HELD]
