@@ -370,7 +370,9 @@ class MuvaApp(UnendingApp):
         self.action_mode(event.mode)
 
     def action_refresh(self) -> None:
-        """Ask everything in sight, now."""
+        """Ask everything in sight, now; a link that waits after a failure does not go on waiting."""
+        for environment in self.workspace.environments.values():
+            self.engine.post(environment.retry_now)
         self.board.refresh()
         screen = self.mode_screen
         if screen is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ def open_console(invocation: Invocation, environment: str | None = None) -> int:
     Raises ConfigError when the configuration cannot be used, click.UsageError without a terminal.
     """
     require_terminal()
+    gc.disable()  # nothing is garbage before the first paint; the application enables it again after
     loaded = invocation.load()
 
     from muva_console.app import MuvaApp

@@ -556,6 +556,7 @@ class Estate:
             database=self.feed("database", name) if of.database else None,
             repository=self.feed("repository", name),
             links=lambda: self.links.get(name, ()),
+            retry_now=lambda: None,
             follow_logs=follow_logs,
             process_operation=self.operation,
         )

@@ -27,6 +27,8 @@ from muva_console.ops.text import sanitise_line
 # Without a handler of its own asyncssh's warnings would go to stderr, over the screen.
 logging.getLogger("asyncssh").addHandler(logging.NullHandler())
 
+LOGIN_MARGIN = 5.0
+"""Seconds by which asyncssh's time-out outlasts ours."""
 KEEPALIVE_COUNT = 2
 """Unanswered keepalives after which a connection is given up (so after 3 x keepalive seconds)."""
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
@@ -141,7 +143,8 @@ def _resolve(name: str, host: Host, loop: asyncio.AbstractEventLoop) -> Target:
     options = base | {
         "keepalive_interval": host.keepalive,
         "keepalive_count_max": KEEPALIVE_COUNT,
-        "login_timeout": host.connect_timeout,
+        # ours goes by phase and tells which, see `connect`; asyncssh's own is only the backstop behind it
+        "login_timeout": host.connect_timeout + LOGIN_MARGIN,
         "connect_timeout": None,  # ours goes by phase, see `connect`
         "x11_forwarding": False,
         "request_pty": False,
