@@ -199,7 +199,8 @@ class Board:
             before = self._snapshots.get(topic)
             self._snapshots[topic] = snapshot
             if snapshot.value is not None and (before is None or before.value is not snapshot.value):
-                self.changes.look(topic.kind, topic.environment, before, snapshot)
+                names = self.workspace.environments[topic.environment].config.processes
+                self.changes.look(topic.kind, topic.environment, before, snapshot, names)
                 if topic.kind == "health" and snapshot.taken is not None:
                     self.memory(topic.environment).take(snapshot.value, snapshot.taken)
             self._changed(topic)

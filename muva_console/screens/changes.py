@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from muva_console.ops.environment import own
 from muva_console.ops.feed import Snapshot
 from muva_console.ops.readings import Level, worst
 from muva_console.widgets.format import duration, plural
@@ -48,12 +49,22 @@ class Changes:
         """The newest, newest first."""
         return sorted(self._kept, key=lambda change: change.at, reverse=True)[:count]
 
-    def look(self, kind: str, environment: str, before: Snapshot[Any] | None, after: Snapshot[Any]) -> None:
-        """Compare two snapshots of one feed and keep what is different."""
+    def look(
+        self,
+        kind: str,
+        environment: str,
+        before: Snapshot[Any] | None,
+        after: Snapshot[Any],
+        names: tuple[str, ...] = (),
+    ) -> None:
+        """Compare two snapshots of one feed and keep what is different. `names`: the environment's processes,
+        where it names them; a host keeps those of others too.
+        """
         if before is None or before.value is None or after.value is None:
             return
         if kind == "processes":
-            self._kept.extend(process_changes(environment, before.value, after.value))
+            mine = own(before.value, names), own(after.value, names)
+            self._kept.extend(process_changes(environment, *mine))
         elif kind == "health":
             self._kept.extend(health_changes(environment, before.value, after.value))
 

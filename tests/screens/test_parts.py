@@ -21,8 +21,9 @@ from textual.color import Color
 from textual.content import Content
 
 from muva_console.clipboard import copy, save
+from muva_console.ops.feed import Snapshot
 from muva_console.ops.readings import Level
-from muva_console.screens.changes import health_changes, process_changes
+from muva_console.screens.changes import Changes, health_changes, process_changes
 from muva_console.screens.memory import API, Memory
 from muva_console.widgets.filters import Ascii, Colourless, Sixteen, to_ascii
 from muva_console.widgets.fit import Part, fit, wrapped
@@ -300,3 +301,16 @@ async def test_a_tmux_that_is_gone_leaves_the_terminal(tmp_path: Path) -> None:
     way = await copy(told, "x", {"TMUX": f"{tmp_path / 'nothing'},1,0"})
     assert "OSC 52" in way or "tmux" in way
     assert told.text == "x" or way == "handed to tmux"
+
+
+def test_what_happens_to_another_environments_process_is_its_own_news() -> None:
+    """A host keeps the processes of several environments."""
+    changes = Changes()
+    before = Snapshot(value=e.listing(e.process("muva-production", 0), e.process("muva-staging", 1)))
+    after = Snapshot(
+        value=e.listing(e.process("muva-production", 0, status="stopped"), e.process("muva-staging", 1))
+    )
+    changes.look("processes", "staging", before, after, ("muva-staging",))
+    assert changes.latest(5) == []
+    changes.look("processes", "production", before, after, ("muva-production",))
+    assert [change.environment for change in changes.latest(5)] == ["production"]
