@@ -149,7 +149,8 @@ def test_every_fault_is_tried() -> None:
     assert SEEN.keys() == {fault.name for fault in faults.FAULTS}
 
 
-@pytest.mark.parametrize("name", SEEN)
+# the slowest two are broken and mended for real in tests/cli/test_cli_faults.py, and not twice
+@pytest.mark.parametrize("name", sorted(set(SEEN) - {"memory-exhausted", "crash-loop"}))
 async def test_it_breaks_for_real_and_is_mended(breakable_estate: Estate, name: str) -> None:
     estate = await faults.break_in(breakable_estate.directory, name)
     assert [active.name for active in estate.faults] == [name]
