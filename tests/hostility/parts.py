@@ -112,6 +112,12 @@ class Watched(Generic[T]):
     def now(self) -> Snapshot[T]:
         return self.feed.snapshot
 
+    async def since(self, moment: float) -> Snapshot[T]:
+        """Wait for a fresh value that was taken after `moment` (monotonic)."""
+        return await self.until(
+            Freshness.FRESH, where=lambda now: now.taken is not None and now.taken > moment
+        )
+
     async def until(
         self,
         freshness: Freshness,
