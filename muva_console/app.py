@@ -292,7 +292,7 @@ class MuvaApp(UnendingApp):
         try:
             act()
         except Exception as error:
-            self.defect(what, error)
+            self.tell_defect(what, error)
 
     def defect(self, what: str, error: BaseException) -> None:
         """Tell a failure: an expected one in its own words, a defect with where to find more."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from textual.app import App
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.message_pump import MessagePump
 from textual.widget import Widget
@@ -38,8 +39,14 @@ class UnendingApp(App[None]):
         # in a test without a terminal a defect must fail the test
         return self.awake and self._running and not self._exit and not self.is_headless
 
+    def _register_child(self, parent: DOMNode, child: Widget, before: int | None, after: int | None) -> None:
+        """Take in a widget or a screen, with the queue of its messages guarded (Textual calls)."""
+        if child not in self._registry:
+            self._guard(child)
+        super()._register_child(parent, child, before, after)
+
     def _start_widget(self, parent: Widget, widget: Widget) -> None:
-        """Start a widget or a screen, with the queue of its messages guarded."""
+        """The same for a scroll bar, which Textual starts in another way."""
         self._guard(widget)
         super()._start_widget(parent, widget)
 
@@ -62,16 +69,17 @@ class UnendingApp(App[None]):
         except Exception as error:
             if not self._survives:
                 raise
-            self._tell(f"{type(message).__name__} in {type(pump).__name__}", error)
+            self.tell_defect(f"{type(message).__name__} in {type(pump).__name__}", error)
 
     def _handle_exception(self, error: Exception) -> None:
         """What no queue of messages guards: timers, callbacks, layout and drawing (Textual calls)."""
         if self._survives:
-            self._tell("drawing, or a timer", error)
+            self.tell_defect("drawing, or a timer", error)
         else:
             super()._handle_exception(error)
 
-    def _tell(self, what: str, error: Exception) -> None:
+    def tell_defect(self, what: str, error: Exception) -> None:
+        """Tell a defect, unless the same was told a moment ago."""
         now = time.monotonic()
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
@@ -83,4 +91,7 @@ class UnendingApp(App[None]):
         if len(self._told) > _FORGET:
             self._told.clear()
         self._told[key] = now
-        self.defect(what, error)
+        try:
+            self.defect(what, error)
+        except Exception as another:  # it cannot even be told: the screens may yet come to rights
+            self.log.error(f"{what}: {type(error).__name__}, and telling it: {type(another).__name__}")
