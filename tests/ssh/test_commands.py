@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import time
 
@@ -126,10 +127,12 @@ async def test_a_command_ends_with_the_connection(server: Server, link: SshLink)
 
 async def test_what_a_command_leaves_behind_on_purpose_lives_on(link: SshLink) -> None:
     tag = Tag()
-    await link.run(tag("setsid sleep 607 >/dev/null 2>&1 & nohup sleep 608 >/dev/null 2>&1 &"))
+    # numbers of this very run: another worker runs the same test against the other server, and ends its own
+    first, second = (random.randint(10_000, 10**8) for _ in range(2))
+    await link.run(tag(f"setsid sleep {first} >/dev/null 2>&1 & nohup sleep {second} >/dev/null 2>&1 &"))
     await asyncio.sleep(0.2)
     assert len(tag.alive()) == 2
-    for seconds in (607, 608):
+    for seconds in (first, second):
         await link.run(f"pkill -f '^sleep {seconds}$'")
 
 
