@@ -278,6 +278,7 @@ class MuvaApp(UnendingApp):
         before, self.workspace = self.board, workspace
         self.board = self._new_board(workspace)
         self.board.inherit(before)
+        self.board.pause(self.paused)
         self.board.wake()
         if self.environment not in workspace.environments:
             self.environment = first_environment(workspace)

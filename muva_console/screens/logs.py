@@ -36,7 +36,7 @@ class Logs(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._followed: tuple[str, str, int] | None = None
+        self._followed: tuple[EnvironmentOps, str, int] | None = None
         self._worker: Worker[None] | None = None
         self.panel = LogPanel()
 
@@ -49,8 +49,11 @@ class Logs(Vertical):
         return cast("MuvaApp", self.app)
 
     def follow(self, of: EnvironmentOps | None, process: Process | None) -> None:
-        """Follow a process from now on; the one before is followed no more."""
-        wanted = (of.name, process.host, process.pm_id) if of is not None and process is not None else None
+        """Follow a process from now on; the one before is followed no more.
+
+        A changed configuration brings another `of`, and with it another way to the host.
+        """
+        wanted = (of, process.host, process.pm_id) if of is not None and process is not None else None
         if wanted == self._followed:
             return
         self.rest()
