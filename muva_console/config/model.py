@@ -30,6 +30,7 @@ Url = NewType("Url", str)
 
 THEMES = ("muva-dark", "muva-light", "muva-16", "muva-mono")
 GLYPHS = ("auto", "unicode", "ascii")
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 BaseUrl = Annotated[Url, Meta(extra={"base": True})]
 """An address that paths are appended to: loaded without the slash at its end."""
@@ -94,6 +95,34 @@ EnvFile = Annotated[
         extra={"expected": 'a file name relative to `directory`, such as ".env.production"'},
     ),
 ]
+TreePath = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!\.\.?(/|$))(?!.*/\.\.?(/|$))[^/\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*(?<!/)$",
+        extra={"expected": 'a path within the repository, such as ".env.template"'},
+    ),
+]
+ClockSpan = Annotated[
+    str,
+    Meta(
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$",
+        extra={"expected": 'hours as "22:00-06:00"'},
+    ),
+]
+DateSpan = Annotated[
+    str,
+    Meta(
+        pattern=r"^\d{4}-\d\d-\d\d(/\d{4}-\d\d-\d\d)?$",
+        extra={"expected": 'a date "2026-12-24" or dates "2026-12-20/2027-01-02", both included'},
+    ),
+]
+Moment = Annotated[
+    str,
+    Meta(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$",
+        extra={"expected": 'a time with its zone, such as "2026-11-25T08:00Z" or "2026-11-25T08:00+01:00"'},
+    ),
+]
 TableName = Annotated[
     str,
     Meta(
@@ -146,6 +175,18 @@ class Project(Table, frozen=True, kw_only=True):
     """OWNER/NAME on GitHub."""
     checkout: Path = Path()
     """The local git checkout, relative to the configuration file."""
+    build: Text = "pnpm install --frozen-lockfile && pnpm run build"
+    """How the application is built: a shell command, run in a clean worktree of the commit that goes out."""
+    tests: Text | None = None
+    """How its tests are run, likewise; after the build, in the same worktree. None says so in the checklist."""
+    build_timeout: Annotated[Seconds, Meta(gt=0, le=7200)] = Seconds(900.0)
+    """How long build and tests may each take."""
+    template: TreePath = ".env.template"
+    """The file of the repository that names every environment variable."""
+    migrations: TreePath = "supabase/migrations"
+    """The folder of the repository that holds the migrations."""
+    secrets_baseline: TreePath = ".secrets.baseline"
+    """detect-secrets' baseline in the repository: what was looked at and is no secret. It need not exist."""
 
 
 class Console(Table, frozen=True, kw_only=True):
@@ -184,6 +225,90 @@ class Health(Table, frozen=True, kw_only=True):
     """How far back the console's history is judged. Ours."""
 
 
+class GitHub(Table, frozen=True, kw_only=True):
+    """GitHub, for [project] repository."""
+
+    api: BaseUrl = "https://api.github.com"
+    """The address of its REST API (GitHub Enterprise has another)."""
+    token: Secret | None = None
+    """A token that may read the repository. $GH_TOKEN, $GITHUB_TOKEN or `gh auth token` when not given."""
+    timeout: Wait = Seconds(10.0)
+    """How long one request may take."""
+    approvals: Count = 1
+    """Approving reviews that a pull request needs (playbook: one for production)."""
+
+
+class Runbooks(Table, frozen=True, kw_only=True):
+    """The procedures that the console walks."""
+
+    directory: Path | None = None
+    """A folder of the team's own runbooks and changes to the playbook's: files NAME.toml. None for none."""
+
+
+class Notices(Table, frozen=True, kw_only=True):
+    """Where messages go. What is not configured is shown, to be copied by hand."""
+
+    slack: Secret | None = None
+    """An incoming webhook of Slack; its address is a secret."""
+    channel: Text = "#muva-chat-production"
+    """The channel that the webhook posts to, for display (playbook)."""
+
+
+class Window(Table, frozen=True, kw_only=True):
+    """When production is deployed to: hours of low traffic, and dates on which nothing is."""
+
+    timezone: Text = "UTC"
+    """The zone of `hours`, `days` and `freeze`: a name such as "Europe/Madrid"."""
+    hours: tuple[ClockSpan, ...] = ()
+    """Hours of low traffic, such as "09:00-12:00"; over midnight too. None given: any hour, told so."""
+    days: tuple[Annotated[str, Meta(extra={"choices": DAYS})], ...] = ()
+    """Days on which a window may begin: mon, tue, wed, thu, fri, sat, sun. None given: every day."""
+    freeze: tuple[DateSpan, ...] = ()
+    """Dates on which nothing is deployed."""
+
+
+class Shift(Table, frozen=True, kw_only=True):
+    """Who is on call, from when until when."""
+
+    name: Text
+    """Who."""
+    start: Moment
+    """From when."""
+    end: Moment
+    """Until when."""
+    reach: str = ""
+    """Where: a chat, a telephone number."""
+
+
+class OnCall(Table, frozen=True, kw_only=True):
+    """Who answers when something breaks."""
+
+    after: Duration = Seconds(7200.0)
+    """How long after a deployment somebody must be there (playbook: two hours)."""
+    shifts: tuple[Shift, ...] = ()
+    """The rota. None given: the checklist asks a person."""
+
+
+class Backups(Table, frozen=True, kw_only=True):
+    """Where backups of the databases are kept."""
+
+    directory: Path | None = None
+    """A folder of `pg_dump` files in custom format, ENVIRONMENT-YYYYMMDDTHHMMSSZ-COMMIT.dump. None: none."""
+    fresh: Duration = Seconds(86400.0)
+    """How old the newest may be before a deployment. Ours."""
+
+
+class Flow(Table, frozen=True, kw_only=True):
+    """A critical user flow as one request: what a user sees when it works."""
+
+    path: UrlPath
+    """The path after the environment's `url`."""
+    expect: tuple[HttpStatus, ...] = (200,)
+    """The statuses that mean it works."""
+    contains: str = ""
+    """A text that must be in the body."""
+
+
 class Thresholds(Table, frozen=True, kw_only=True):
     """The limits beyond which a reading is bad news."""
 
@@ -207,6 +332,14 @@ class Thresholds(Table, frozen=True, kw_only=True):
     """Share of a filesystem's inodes in use. Ours."""
     connections: Fraction = 0.8
     """Share of Postgres's max_connections in use. Ours."""
+    rows_least: Annotated[float, Meta(ge=0)] = 0.1
+    """The fewest rows that a table may have for each row of it in the environment it is compared with. Ours."""
+    rows_most: Annotated[float, Meta(gt=0)] = 10.0
+    """The most. Ours: staging's data is like production's when it is of the same order."""
+    errors: Annotated[int, Meta(ge=0)] = 0
+    """Critical log lines within error_window that are tolerated. Ours."""
+    error_window: Duration = Seconds(1800.0)
+    """How far back the logs are searched for errors. Playbook: the first 30 minutes."""
     long_query: Duration = Seconds(30.0)
     """A query that runs longer is named. Ours."""
     restarts: Count = 3
@@ -276,6 +409,8 @@ class Environment(Table, frozen=True, kw_only=True):
     """The environment's Postgres."""
     dependencies: dict[str, Dependency] = field(default_factory=dict)
     """Services the application needs, by a name of yours."""
+    flows: dict[str, Flow] = field(default_factory=dict)
+    """Critical user flows that one request can tell of, by a name of yours."""
     thresholds: Thresholds = Thresholds()
     """The limits beyond which a reading is bad news."""
 
@@ -337,6 +472,18 @@ class Config(Table, frozen=True, kw_only=True):
     """Where the record of everything done is kept."""
     health: Health = Health()
     """When an endpoint counts as failed and as recovered, and how much it is asked."""
+    github: GitHub = GitHub()
+    """GitHub, for [project] repository."""
+    runbooks: Runbooks = Runbooks()
+    """The procedures that the console walks."""
+    notices: Notices = Notices()
+    """Where messages go. What is not configured is shown, to be copied by hand."""
+    window: Window = Window()
+    """When production is deployed to: hours of low traffic, and dates on which nothing is."""
+    on_call: OnCall = OnCall()
+    """Who answers when something breaks."""
+    backups: Backups = Backups()
+    """Where backups of the databases are kept."""
     hosts: dict[str, Host] = field(default_factory=dict)
     """The VPSs, by a name of yours."""
     environments: dict[str, Environment] = field(default_factory=dict)

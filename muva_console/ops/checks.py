@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from muva_console.ops.links.postgres import PostgresLink
     from muva_console.ops.links.web import WebLink
     from muva_console.ops.pm2.model import ProcessList
+    from muva_console.ops.release.context import Release
+    from muva_console.ops.release.outgoing import Outgoing
     from muva_console.ops.resources import HostResources
 
 T = TypeVar("T")
@@ -46,7 +48,21 @@ SOURCES = [
     "muva_console.ops.health.hosts",
     "muva_console.ops.health.processes",
 ]
-"""The modules that register checks, imported when a check is first looked for."""
+"""The modules that register the checks of health, imported when a check is first looked for."""
+
+RELEASE_SOURCES = [
+    "muva_console.ops.release.review",
+    "muva_console.ops.release.build",
+    "muva_console.ops.release.variables",
+    "muva_console.ops.release.packages",
+    "muva_console.ops.release.secrets",
+    "muva_console.ops.release.schema",
+    "muva_console.ops.release.validated",
+    "muva_console.ops.release.errors_seen",
+    "muva_console.ops.release.plans",
+    "muva_console.ops.release.deployed",
+]
+"""Likewise, the checks that runbooks name beside those: what goes out, and what has gone out."""
 
 
 @dataclass(slots=True)
@@ -69,6 +85,12 @@ class CheckContext:
     """Likewise, by host."""
     take_processes: Mapping[str, Callable[[], Awaitable[ProcessList]]] = field(default_factory=dict)
     """How PM2 is read, by host."""
+    release: Release | None = None
+    """What is going out to this environment; None outside of a runbook's walk."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What the step that names the check gives it."""
+    progress: Callable[[str], None] = lambda line: None
+    """Told a line at a time what a check that takes long is at; sanitised and redacted by whoever calls it."""
     _readings: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
 
     def fresh(self) -> CheckContext:
@@ -108,6 +130,23 @@ class CheckContext:
         if host not in self.take_processes:
             raise OpsError("there is no link to this host", where=host)
         return await self._once(f"processes {host}", self.take_processes[host])
+
+    def going_out(self) -> Release:
+        """The release of this walk. Raises OpsError where nothing goes out."""
+        if self.release is None:
+            raise OpsError(f"nothing is going out to {self.environment_name}")
+        return self.release
+
+    async def outgoing(self) -> Outgoing:
+        """What is going out, read once for all checks of a run. Raises OpsError."""
+        release = self.going_out()
+        return await self._once(
+            "outgoing", lambda: release.repository.outgoing(release.source_branch, release.target_branch)
+        )
+
+    async def shared(self, key: str, take: Callable[[], Awaitable[T]]) -> T:
+        """A reading that several checks of one run need, taken once; `key` tells it from all others."""
+        return await self._once(key, take)
 
     def ssh_line(self, host: str, remote: str) -> str:
         """What a person would type to run `remote` on one of the environment's hosts."""
@@ -200,15 +239,16 @@ def check(
 
 def find(name: str) -> Check | None:
     """The check of that name."""
-    if name not in _checks:
-        for source in SOURCES:
-            import_module(source)
+    for sources in (SOURCES, RELEASE_SOURCES):
+        if name not in _checks:
+            for source in sources:
+                import_module(source)
     return _checks.get(name)
 
 
 def all_checks() -> tuple[Check, ...]:
-    """Every check there is, in the order of `SOURCES`."""
-    for source in SOURCES:
+    """Every check there is, in the order of the sources."""
+    for source in (*SOURCES, *RELEASE_SOURCES):
         import_module(source)
     return tuple(_checks.values())
 

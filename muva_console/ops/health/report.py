@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct, structs
 
-from muva_console.ops.checks import CheckContext, all_checks, run_together
+from muva_console.ops.checks import CheckContext, find, run_together
 from muva_console.ops.health.document import read_document
 from muva_console.ops.links.answers import DatabaseReading, HttpAnswer
 from muva_console.ops.readings import Finding, Level, Verdict, utc_now, verdict, worst
@@ -48,8 +48,7 @@ class HealthReport(Struct, frozen=True, kw_only=True):
 
 def applicable(ctx: CheckContext, names: Sequence[str] = ALL) -> tuple[str, ...]:
     """Which of the checks have anything to look at in the environment."""
-    known = {check.name: check for check in all_checks()}
-    return tuple(name for name in names if name not in known or known[name].applies(ctx))
+    return tuple(name for name in names if (known := find(name)) is None or known.applies(ctx))
 
 
 async def read_health(ctx: CheckContext, names: Sequence[str] = ALL) -> HealthReport:

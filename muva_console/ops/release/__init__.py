@@ -1,0 +1,1 @@
+"""What is going out, and the checks that look at it before and after it goes."""

@@ -1,0 +1,1 @@
+"""After a deployment: the commit that is served, the processes since the restart, the users' flows."""

@@ -1,0 +1,1 @@
+"""Error patterns in the logs: critical ones, new ones, against before."""

@@ -1,0 +1,1 @@
+"""Dependencies: what changed in the manifest and the lock file."""

@@ -1,0 +1,1 @@
+"""Plans: a way back, a window to deploy in, somebody on call."""

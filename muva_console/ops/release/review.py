@@ -1,0 +1,1 @@
+"""Code review: every commit that goes out belongs to a merged, approved pull request."""

@@ -1,0 +1,1 @@
+"""Migrations as a release needs them: valid, without conflict, tested, in sync."""

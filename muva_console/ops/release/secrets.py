@@ -1,0 +1,1 @@
+"""No secrets in what goes out."""

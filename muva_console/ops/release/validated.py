@@ -1,0 +1,1 @@
+"""Staging is healthy and serves what goes out."""

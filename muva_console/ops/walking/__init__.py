@@ -1,0 +1,1 @@
+"""Walking a runbook: items sense themselves side by side, people answer the rest, the journal keeps it."""
