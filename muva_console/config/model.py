@@ -178,7 +178,7 @@ class Project(Table, frozen=True, kw_only=True):
     build: Text = "pnpm install --frozen-lockfile && pnpm run build"
     """How the application is built: a shell command, run in a clean worktree of the commit that goes out."""
     tests: Text | None = None
-    """How its tests are run, likewise; after the build, in the same worktree. None says so in the checklist."""
+    """How its tests are run, likewise; after the build, in the same worktree. None is said so."""
     build_timeout: Annotated[Seconds, Meta(gt=0, le=7200)] = Seconds(900.0)
     """How long build and tests may each take."""
     template: TreePath = ".env.template"
@@ -333,7 +333,7 @@ class Thresholds(Table, frozen=True, kw_only=True):
     connections: Fraction = 0.8
     """Share of Postgres's max_connections in use. Ours."""
     rows_least: Annotated[float, Meta(ge=0)] = 0.1
-    """The fewest rows that a table may have for each row of it in the environment it is compared with. Ours."""
+    """The fewest rows of a table for each row of it in the environment it is compared with. Ours."""
     rows_most: Annotated[float, Meta(gt=0)] = 10.0
     """The most. Ours: staging's data is like production's when it is of the same order."""
     errors: Annotated[int, Meta(ge=0)] = 0

@@ -60,6 +60,7 @@ RELEASE_SOURCES = [
     "muva_console.ops.release.validated",
     "muva_console.ops.release.errors_seen",
     "muva_console.ops.release.plans",
+    "muva_console.ops.release.plans_backup",
     "muva_console.ops.release.deployed",
 ]
 """Likewise, the checks that runbooks name beside those: what goes out, and what has gone out."""
@@ -90,7 +91,7 @@ class CheckContext:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """What the step that names the check gives it."""
     progress: Callable[[str], None] = lambda line: None
-    """Told a line at a time what a check that takes long is at; sanitised and redacted by whoever calls it."""
+    """Told a line at a time what a long check is at; sanitised and redacted by whoever calls it."""
     _readings: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
 
     def fresh(self) -> CheckContext:

@@ -1,1 +1,1 @@
-"""Migrations: the files of a branch, the history of a database, and what of the one is missing in the other."""
+"""Migrations: the files of a branch, the history of a database, and what they say of each other."""

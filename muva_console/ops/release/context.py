@@ -36,7 +36,8 @@ class Source(Protocol):
 
     async def read_all(self, sha: str, paths: Sequence[str]) -> dict[str, bytes]:
         """Several files of a commit at once, by path; those that are not there are left out, those over
-        1 MiB too."""
+        1 MiB too.
+        """
         ...
 
     async def diff(self, base: str, head: str) -> str:
