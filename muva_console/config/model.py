@@ -1,8 +1,9 @@
 """The typed shape of muva.toml.
 
-Every table of the file is a frozen struct here; `load.py` turns a file into these and names every
-mistake with its place, `schema.py` makes the JSON Schema of them, `render.py` writes a commented file.
-The texts under the fields are what an engineer reads there, so they are written for one.
+Every table of the file is a frozen struct, here or in `types.py` (what values are made of) and `release.py`
+(what a release goes by); whoever needs one imports it from here. `load.py` turns a file into these and
+names every mistake with its place, `schema.py` makes the JSON Schema of them, `render.py` writes a commented
+file. The texts under the fields are what an engineer reads there, so they are written for one.
 
 Durations are written as text in the file (``"30s"``, ``"5m"``, ``"250ms"``) and stand here as seconds
 (``float``); sizes (``"1G"``, ``"512M"``) stand here as bytes (``int``). Paths of this machine are
@@ -15,146 +16,77 @@ size the value is ours and says so.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NewType
+from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
-Seconds = NewType("Seconds", float)
-"""A duration. In the file: a text such as "30s", "250ms", "5m", "2h" or "7d"."""
+from muva_console.config.release import (
+    Backups,
+    Flow,
+    GitHub,
+    Notices,
+    OnCall,
+    Runbooks,
+    Shift,
+    Window,
+)
+from muva_console.config.types import (
+    DAYS,
+    GLYPHS,
+    THEMES,
+    BaseUrl,
+    Branch,
+    Bytes,
+    Count,
+    Duration,
+    EnvFile,
+    Fraction,
+    HostAddress,
+    HttpStatus,
+    Name,
+    Port,
+    ProcessName,
+    RemoteDirectory,
+    Seconds,
+    Secret,
+    Table,
+    TableName,
+    Text,
+    TreePath,
+    Url,
+    UrlPath,
+    Wait,
+)
 
-Bytes = NewType("Bytes", int)
-"""A size. In the file: a text such as "512M" or "1G" (powers of 1024)."""
-
-Url = NewType("Url", str)
-"""An absolute http or https address, without user name or password."""
-
-THEMES = ("muva-dark", "muva-light", "muva-16", "muva-mono")
-GLYPHS = ("auto", "unicode", "ascii")
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-BaseUrl = Annotated[Url, Meta(extra={"base": True})]
-"""An address that paths are appended to: loaded without the slash at its end."""
-
-Fraction = Annotated[float, Meta(ge=0, le=1)]
-Count = Annotated[int, Meta(ge=1)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-HttpStatus = Annotated[int, Meta(ge=100, le=599)]
-Duration = Annotated[Seconds, Meta(gt=0)]
-Wait = Annotated[Seconds, Meta(gt=0, le=600)]
-"""How long something is awaited: a slip of the unit must not freeze the console for an hour."""
-
-Text = Annotated[str, Meta(pattern=r"\S", extra={"expected": "a text that is not empty"})]
-Name = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
-        extra={"expected": "a name of letters, digits, '.', '_' and '-', beginning with a letter or digit"},
-    ),
+__all__ = [
+    "DAYS",
+    "GLYPHS",
+    "THEMES",
+    "Backups",
+    "Bytes",
+    "Config",
+    "Console",
+    "Contact",
+    "Database",
+    "Dependency",
+    "Environment",
+    "Flow",
+    "GitHub",
+    "Health",
+    "Host",
+    "Journal",
+    "Notices",
+    "OnCall",
+    "Project",
+    "Runbooks",
+    "Seconds",
+    "Secret",
+    "Shift",
+    "Table",
+    "Thresholds",
+    "Url",
+    "Window",
 ]
-ProcessName = Annotated[
-    str,
-    Meta(
-        pattern=r"^[^\s\-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        extra={"expected": "the name of a PM2 process, which does not begin with '-'"},
-    ),
-]
-HostAddress = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9_:\[][A-Za-z0-9._:%\[\]-]*$",
-        extra={
-            "expected": "a host name, an address or an alias of ssh_config, without user name, port or scheme"
-        },
-    ),
-]
-Branch = Annotated[
-    str,
-    Meta(
-        pattern=r"^(?![-/.])(?!.*(//|\.\.|@\{))[^\s~^:?*\[\\\x00-\x1f\x7f]+(?<![/.])$",
-        extra={"expected": "the name of a git branch"},
-    ),
-]
-RemoteDirectory = Annotated[
-    str,
-    Meta(
-        pattern=r"^(/|~/|~$)[^\x00-\x1f\x7f]*$",
-        extra={"expected": 'an absolute path on the host, such as "/var/www/muva-chat"'},
-    ),
-]
-UrlPath = Annotated[
-    str,
-    Meta(
-        pattern=r"^/[^\s\x00-\x1f\x7f]*$",
-        extra={"expected": "a path that begins with '/', such as \"/api/health\""},
-    ),
-]
-EnvFile = Annotated[
-    str,
-    Meta(
-        pattern=r"^[^/~\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        extra={"expected": 'a file name relative to `directory`, such as ".env.production"'},
-    ),
-]
-TreePath = Annotated[
-    str,
-    Meta(
-        pattern=r"^(?!\.\.?(/|$))(?!.*/\.\.?(/|$))[^/\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*(?<!/)$",
-        extra={"expected": 'a path within the repository, such as ".env.template"'},
-    ),
-]
-ClockSpan = Annotated[
-    str,
-    Meta(
-        pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$",
-        extra={"expected": 'hours as "22:00-06:00"'},
-    ),
-]
-DateSpan = Annotated[
-    str,
-    Meta(
-        pattern=r"^\d{4}-\d\d-\d\d(/\d{4}-\d\d-\d\d)?$",
-        extra={"expected": 'a date "2026-12-24" or dates "2026-12-20/2027-01-02", both included'},
-    ),
-]
-Moment = Annotated[
-    str,
-    Meta(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$",
-        extra={"expected": 'a time with its zone, such as "2026-11-25T08:00Z" or "2026-11-25T08:00+01:00"'},
-    ),
-]
-TableName = Annotated[
-    str,
-    Meta(
-        pattern=r"^[^\s.\"'\x00-\x1f\x7f]+(\.[^\s.\"'\x00-\x1f\x7f]+)?$",
-        extra={"expected": "a table as `table` or `schema.table`"},
-    ),
-]
-
-
-class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A table of muva.toml."""
-
-
-class Secret(Table, frozen=True, kw_only=True):
-    """A reference to a secret, never the secret: exactly one of the three keys is given."""
-
-    env: (
-        Annotated[
-            str,
-            Meta(
-                pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-                extra={"expected": "the name of an environment variable", "secret": True},
-            ),
-        ]
-        | None
-    ) = None
-    """The name of an environment variable of the console's own process."""
-    command: Annotated[Text, Meta(extra={"secret": True})] | None = None
-    """A command whose first line of standard output is the secret (a password manager, say). The
-    user's shell runs it, in the folder of this file, without a terminal."""
-    file: Annotated[Path, Meta(extra={"secret": True})] | None = None
-    """A file whose first line is the secret; readable by its owner alone."""
 
 
 class Project(Table, frozen=True, kw_only=True):
@@ -175,6 +107,9 @@ class Project(Table, frozen=True, kw_only=True):
     """OWNER/NAME on GitHub."""
     checkout: Path = Path()
     """The local git checkout, relative to the configuration file."""
+    cache: Path | None = None
+    """Where the console keeps its own copy of the repository and what builds print; the user's cache folder
+    when not given."""
     build: Text = "pnpm install --frozen-lockfile && pnpm run build"
     """How the application is built: a shell command, run in a clean worktree of the commit that goes out."""
     tests: Text | None = None
@@ -223,90 +158,6 @@ class Health(Table, frozen=True, kw_only=True):
     names no sample size, and below about 20 a 5 % error rate cannot be told from none."""
     window: Duration = Seconds(900.0)
     """How far back the console's history is judged. Ours."""
-
-
-class GitHub(Table, frozen=True, kw_only=True):
-    """GitHub, for [project] repository."""
-
-    api: BaseUrl = "https://api.github.com"
-    """The address of its REST API (GitHub Enterprise has another)."""
-    token: Secret | None = None
-    """A token that may read the repository. $GH_TOKEN, $GITHUB_TOKEN or `gh auth token` when not given."""
-    timeout: Wait = Seconds(10.0)
-    """How long one request may take."""
-    approvals: Count = 1
-    """Approving reviews that a pull request needs (playbook: one for production)."""
-
-
-class Runbooks(Table, frozen=True, kw_only=True):
-    """The procedures that the console walks."""
-
-    directory: Path | None = None
-    """A folder of the team's own runbooks and changes to the playbook's: files NAME.toml. None for none."""
-
-
-class Notices(Table, frozen=True, kw_only=True):
-    """Where messages go. What is not configured is shown, to be copied by hand."""
-
-    slack: Secret | None = None
-    """An incoming webhook of Slack; its address is a secret."""
-    channel: Text = "#muva-chat-production"
-    """The channel that the webhook posts to, for display (playbook)."""
-
-
-class Window(Table, frozen=True, kw_only=True):
-    """When production is deployed to: hours of low traffic, and dates on which nothing is."""
-
-    timezone: Text = "UTC"
-    """The zone of `hours`, `days` and `freeze`: a name such as "Europe/Madrid"."""
-    hours: tuple[ClockSpan, ...] = ()
-    """Hours of low traffic, such as "09:00-12:00"; over midnight too. None given: any hour, told so."""
-    days: tuple[Annotated[str, Meta(extra={"choices": DAYS})], ...] = ()
-    """Days on which a window may begin: mon, tue, wed, thu, fri, sat, sun. None given: every day."""
-    freeze: tuple[DateSpan, ...] = ()
-    """Dates on which nothing is deployed."""
-
-
-class Shift(Table, frozen=True, kw_only=True):
-    """Who is on call, from when until when."""
-
-    name: Text
-    """Who."""
-    start: Moment
-    """From when."""
-    end: Moment
-    """Until when."""
-    reach: str = ""
-    """Where: a chat, a telephone number."""
-
-
-class OnCall(Table, frozen=True, kw_only=True):
-    """Who answers when something breaks."""
-
-    after: Duration = Seconds(7200.0)
-    """How long after a deployment somebody must be there (playbook: two hours)."""
-    shifts: tuple[Shift, ...] = ()
-    """The rota. None given: the checklist asks a person."""
-
-
-class Backups(Table, frozen=True, kw_only=True):
-    """Where backups of the databases are kept."""
-
-    directory: Path | None = None
-    """A folder of `pg_dump` files in custom format, ENVIRONMENT-YYYYMMDDTHHMMSSZ-COMMIT.dump. None: none."""
-    fresh: Duration = Seconds(86400.0)
-    """How old the newest may be before a deployment. Ours."""
-
-
-class Flow(Table, frozen=True, kw_only=True):
-    """A critical user flow as one request: what a user sees when it works."""
-
-    path: UrlPath
-    """The path after the environment's `url`."""
-    expect: tuple[HttpStatus, ...] = (200,)
-    """The statuses that mean it works."""
-    contains: str = ""
-    """A text that must be in the body."""
 
 
 class Thresholds(Table, frozen=True, kw_only=True):

@@ -15,8 +15,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from muva_console.config.model import Secret
 from muva_console.config.redact import REDACTED, Redactor, redact, redactor
+from muva_console.config.types import Secret
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.text import sanitise_line
 

@@ -19,8 +19,10 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import NODEFAULT, Meta, Struct
 
-from muva_console.config import model
-from muva_console.config.model import Bytes, Config, Seconds, Secret, Table, Url
+from muva_console.config import model, release
+from muva_console.config import types as words
+from muva_console.config.model import Config
+from muva_console.config.types import Bytes, Seconds, Secret, Table, Url
 
 
 class Kind(StrEnum):
@@ -151,8 +153,12 @@ def _limits(metas: list[Meta]) -> dict[str, Any]:
 @cache
 def descriptions() -> dict[str, dict[str, str]]:
     """The texts of the model: for each table's class name, "" for its own and its keys' by name."""
-    tree = ast.parse(Path(model.__file__).read_text(encoding="utf-8"))
-    return {node.name: _described(node) for node in tree.body if isinstance(node, ast.ClassDef)}
+    trees = [
+        ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
+        for module in (model, release, words)
+    ]
+    classes = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
+    return {node.name: _described(node) for node in classes}
 
 
 def _described(node: ast.ClassDef) -> dict[str, str]:

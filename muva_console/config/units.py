@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from muva_console.config.model import Bytes, Seconds
+from muva_console.config.types import Bytes, Seconds
 
 _SECONDS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _BYTES = {"T": 1024**4, "G": 1024**3, "M": 1024**2, "K": 1024, "B": 1}

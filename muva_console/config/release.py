@@ -1,0 +1,110 @@
+"""The tables of muva.toml that a release goes by: GitHub, runbooks, notices, window, rota, backups, flows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+
+from muva_console.config.types import (
+    DAYS,
+    BaseUrl,
+    ClockSpan,
+    Count,
+    DateSpan,
+    Duration,
+    HttpStatus,
+    Moment,
+    Seconds,
+    Secret,
+    Table,
+    Text,
+    Url,
+    UrlPath,
+    Wait,
+)
+
+
+class GitHub(Table, frozen=True, kw_only=True):
+    """GitHub, for [project] repository."""
+
+    api: BaseUrl = Url("https://api.github.com")
+    """The address of its REST API (GitHub Enterprise has another)."""
+    token: Secret | None = None
+    """A token that may read the repository. $GH_TOKEN, $GITHUB_TOKEN or `gh auth token` when not given."""
+    timeout: Wait = Seconds(10.0)
+    """How long one request may take."""
+    approvals: Count = 1
+    """Approving reviews that a pull request needs (playbook: one for production)."""
+
+
+class Runbooks(Table, frozen=True, kw_only=True):
+    """The procedures that the console walks."""
+
+    directory: Path | None = None
+    """A folder of the team's own runbooks and changes to the playbook's: files NAME.toml. None for none."""
+
+
+class Notices(Table, frozen=True, kw_only=True):
+    """Where messages go. What is not configured is shown, to be copied by hand."""
+
+    slack: Secret | None = None
+    """An incoming webhook of Slack; its address is a secret."""
+    channel: Text = "#muva-chat-production"
+    """The channel that the webhook posts to, for display (playbook)."""
+
+
+class Window(Table, frozen=True, kw_only=True):
+    """When production is deployed to: hours of low traffic, and dates on which nothing is."""
+
+    timezone: Text = "UTC"
+    """The zone of `hours`, `days` and `freeze`: a name such as "Europe/Madrid"."""
+    hours: tuple[ClockSpan, ...] = ()
+    """Hours of low traffic, such as "09:00-12:00"; over midnight too. None given: any hour, told so."""
+    days: tuple[Annotated[str, Meta(extra={"choices": DAYS})], ...] = ()
+    """Days on which a window may begin: mon, tue, wed, thu, fri, sat, sun. None given: every day."""
+    freeze: tuple[DateSpan, ...] = ()
+    """Dates on which nothing is deployed."""
+
+
+class Shift(Table, frozen=True, kw_only=True):
+    """Who is on call, from when until when."""
+
+    name: Text
+    """Who."""
+    start: Moment
+    """From when."""
+    end: Moment
+    """Until when."""
+    reach: str = ""
+    """Where: a chat, a telephone number."""
+
+
+class OnCall(Table, frozen=True, kw_only=True):
+    """Who answers when something breaks."""
+
+    after: Duration = Seconds(7200.0)
+    """How long after a deployment somebody must be there (playbook: two hours)."""
+    shifts: tuple[Shift, ...] = ()
+    """The rota. None given: the checklist asks a person."""
+
+
+class Backups(Table, frozen=True, kw_only=True):
+    """Where backups of the databases are kept."""
+
+    directory: Path | None = None
+    """A folder of `pg_dump` files in custom format, ENVIRONMENT-YYYYMMDDTHHMMSSZ-COMMIT.dump. None: none."""
+    fresh: Duration = Seconds(86400.0)
+    """How old the newest may be before a deployment. Ours."""
+
+
+class Flow(Table, frozen=True, kw_only=True):
+    """A critical user flow as one request: what a user sees when it works."""
+
+    path: UrlPath
+    """The path after the environment's `url`."""
+    expect: tuple[HttpStatus, ...] = (200,)
+    """The statuses that mean it works."""
+    contains: str = ""
+    """A text that must be in the body."""
