@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from muva_console.config.model import (
+    Backups,
     Config,
     Contact,
     Database,
     Dependency,
     Environment,
+    Flow,
+    GitHub,
     Host,
+    Notices,
+    OnCall,
     Project,
+    Runbooks,
     Secret,
+    Shift,
     Table,
     Thresholds,
+    Window,
 )
 from muva_console.config.shape import Key, Kind, describe, keys
 from muva_console.config.units import format_duration, format_size
@@ -29,6 +37,21 @@ from muva_console.config.units import format_duration, format_size
 _WIDTH = 100
 _EXAMPLES: dict[tuple[type[Table], str], Any] = {
     (Project, "repository"): "your-org/muva-chat",
+    (Project, "cache"): "~/.cache/muva-console",
+    (Project, "tests"): "pnpm test",
+    (Runbooks, "directory"): "runbooks",
+    (Backups, "directory"): "~/muva-backups",
+    (GitHub, "token"): {"env": "GH_TOKEN"},
+    (Notices, "slack"): {"command": "pass show muva/slack-webhook"},
+    (Window, "hours"): ["09:00-12:00"],
+    (Window, "days"): ["mon", "tue", "wed", "thu"],
+    (Window, "freeze"): ["2026-12-20/2027-01-02"],
+    (Shift, "name"): "@lead-dev",
+    (Shift, "start"): "2026-11-25T08:00+01:00",
+    (Shift, "end"): "2026-12-02T08:00+01:00",
+    (Shift, "reach"): "Slack",
+    (Flow, "path"): "/accommodations",
+    (Flow, "contains"): "Accommodations",
     (Host, "address"): "vps.example.com",
     (Host, "port"): 22,
     (Host, "user"): "deploy",
@@ -68,10 +91,12 @@ _HEAD = """\
 def render(document: Mapping[str, Any]) -> str:
     """The file for a document in TOML's own values (durations as texts). Nothing is checked here."""
     parts = [_HEAD]
-    for name in ("project", "console", "journal", "health"):
-        shape = keys(Config)[name].shape
-        assert shape.table is not None
-        parts.append(_table(name, shape.table, document.get(name, {}), explained=True))
+    for name, key in keys(Config).items():
+        if key.shape.kind is Kind.TABLE and key.shape.table is not None:
+            parts.append(_table(name, key.shape.table, document.get(name, {}), explained=True))
+        if key.shape.table is OnCall:
+            shifts = document.get(name, {}).get("shifts", [])
+            parts += _array(f"{name}.shifts", Shift, shifts)
     hosts = document.get("hosts", {})
     parts.append(_comment("Hosts. " + describe(Host)))
     parts += [
@@ -84,11 +109,15 @@ def render(document: Mapping[str, Any]) -> str:
     for name, values in environments.items():
         parts += _environment(name, values, explained=name == most)
     parts.append(_comment("Whom to call, in this order."))
-    contacts = document.get("contacts", [])
-    parts += [_table("contacts", Contact, values, array=True) for values in contacts] or [
-        _table("contacts", Contact, {}, explained=True, absent=True, array=True)
-    ]
+    parts += _array("contacts", Contact, document.get("contacts", []))
     return "\n".join(part for part in parts if part)
+
+
+def _array(name: str, table: type[Table], given: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The tables of a list; where there are none, one that explains it, commented out."""
+    return [_table(name, table, values, array=True) for values in given] or [
+        _table(name, table, {}, explained=True, absent=True, array=True)
+    ]
 
 
 def _environment(name: str, values: Mapping[str, Any], *, explained: bool) -> Iterator[str]:
@@ -98,11 +127,18 @@ def _environment(name: str, values: Mapping[str, Any], *, explained: bool) -> It
         if key in values or explained:
             given = values.get(key, {})
             yield _table(f"{path}.{key}", table, given, explained=explained, absent=not given)
-    dependencies = values.get("dependencies", {})
-    for each, given in dependencies.items():
-        yield _table(f"{path}.dependencies.{each}", Dependency, given, explained=explained)
-    if explained and not dependencies:
-        yield _table(f"{path}.dependencies.example", Dependency, {}, explained=True, absent=True)
+    yield from _named(f"{path}.dependencies", Dependency, values.get("dependencies", {}), explained)
+    yield from _named(f"{path}.flows", Flow, values.get("flows", {}), explained)
+
+
+def _named(
+    path: str, table: type[Table], given: Mapping[str, Mapping[str, Any]], explained: bool
+) -> Iterator[str]:
+    """Tables by names of the user's own; where there are none, one that explains them, commented out."""
+    for name, values in given.items():
+        yield _table(f"{path}.{name}", table, values, explained=explained)
+    if explained and not given:
+        yield _table(f"{path}.example", table, {}, explained=True, absent=True)
 
 
 def _table(
@@ -119,7 +155,7 @@ def _table(
     lines = [_comment(describe(table)).rstrip("\n")] if explained and table is not Host else []
     lines.append(f"{out}[[{name}]]" if array else f"{out}[{name}]")
     for key in keys(table).values():
-        if key.shape.table not in (None, Secret) or key.shape.kind is Kind.MAP:
+        if key.shape.table not in (None, Secret) or (key.shape.item is not None and key.shape.item.table):
             continue
         if key.name in values:
             if explained:
