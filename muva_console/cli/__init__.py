@@ -34,6 +34,10 @@ _COMMANDS = {
     ),
     "processes": ("muva_console.cli.observe", "PM2's processes on all hosts of an environment."),
     "logs": ("muva_console.cli.logs", "The processes' logs, out and err interleaved by time."),
+    "checklist": (
+        "muva_console.cli.checklist",
+        "The runbooks: list them, or sense every item of one and give the verdict.",
+    ),
     "journal": ("muva_console.cli.journal", "Who did what when: read, verify, export."),
     "drill": ("muva_console.cli.drill", "Practice on a small real estate on this machine."),
 }

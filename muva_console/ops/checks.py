@@ -211,6 +211,8 @@ class Check:
     """Seconds."""
     applies: Callable[[CheckContext], bool]
     """Whether the check has anything to do with such an environment."""
+    timeout: Callable[[CheckContext], float] | None = None
+    """How long it may take (seconds), where that is not enough for two requests."""
 
 
 _checks: dict[str, Check] = {}
@@ -222,6 +224,7 @@ def check(
     title: str,
     good_for: float = GOOD_FOR,
     applies: Callable[[CheckContext], bool] = lambda ctx: True,
+    timeout: Callable[[CheckContext], float] | None = None,
 ) -> Callable[[Run], Run]:
     """Register an async function as a check. Its docstring says what it looks at."""
 
@@ -231,7 +234,13 @@ def check(
             raise ValueError(f"there are two checks named {name}")
         about = " ".join((run.__doc__ or "").split())
         _checks[name] = Check(
-            name=name, title=title, run=run, about=about, good_for=good_for, applies=applies
+            name=name,
+            title=title,
+            run=run,
+            about=about,
+            good_for=good_for,
+            applies=applies,
+            timeout=timeout,
         )
         return run
 
@@ -290,7 +299,8 @@ async def _run_one(name: str, ctx: CheckContext, timeout: float | None) -> tuple
     found = find(name)
     if found is None:
         return (_named(tell(Level.UNKNOWN, f"there is no check named {name}"), name, name, 0.0, GOOD_FOR),)
-    limit = 2 * ctx.config.health.timeout + 10 if timeout is None else timeout
+    usual = found.timeout(ctx) if found.timeout is not None else 2 * ctx.config.health.timeout + 10
+    limit = usual if timeout is None else timeout
     began = time.perf_counter()
     task = asyncio.ensure_future(found.run(ctx))
     task.add_done_callback(_heard)

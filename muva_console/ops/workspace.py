@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
     from muva_console.config.load import LoadedConfig
     from muva_console.config.model import Config, Secret
+    from muva_console.ops.links.github import GitHubLink
     from muva_console.ops.links.repository import RepositoryLink
     from muva_console.ops.links.ssh import SshLink
+    from muva_console.ops.links.workshop import Workshop
     from muva_console.ops.pm2.model import ProcessList
     from muva_console.ops.processes import ProcessReader
+    from muva_console.ops.runbooks.model import Runbook
 
 ABANDON_TIMEOUT = 5.0
 """Seconds that acts under way may take to be abandoned and recorded; above performer.CLOSE_TIMEOUT."""
@@ -48,6 +51,7 @@ class Workspace:
         self.redact: Callable[[str], str] = redactor.redact
         self.engineer = identify()
         self._prepared = False
+        self._closers: list[Callable[[], Awaitable[object]]] = []
         self._hosts: dict[str, SshLink] = {}
         self._readers: dict[str, ProcessReader] = {}
         self._processes: dict[str, SharedReading[ProcessList]] = {}
@@ -127,6 +131,66 @@ class Workspace:
 
         return RepositoryLink(self.base / self.config.project.checkout)
 
+    @cached_property
+    def cache(self) -> Path:
+        """The folder of what can be made again: the console's own copy of the repository, kept outputs."""
+        configured = self.config.project.cache
+        if configured is not None:
+            return configured
+        from platformdirs import user_cache_path
+
+        return user_cache_path("muva-console")
+
+    @cached_property
+    def runbooks(self) -> tuple[Runbook, ...]:
+        """The playbook's procedures and the team's own. Raises ConfigError with every mistake in them."""
+        from muva_console.ops.runbooks.load import load_runbooks
+
+        return load_runbooks(self.config.runbooks.directory)
+
+    @cached_property
+    def workshop(self) -> Workshop:
+        """The console's own copy of the application's repository."""
+        from hashlib import sha256
+
+        from muva_console.ops.links.workshop import Workshop
+
+        checkout = self.config.project.checkout
+        name = sha256(str(checkout).encode()).hexdigest()[:12]
+        return Workshop(checkout, self.cache / "repositories" / name, log=self.commands)
+
+    @cached_property
+    def github(self) -> GitHubLink | None:
+        """GitHub, None where no repository there is configured."""
+        repository = self.config.project.repository
+        if repository is None:
+            return None
+        from muva_console.ops.links.github import GitHubLink, github_token
+
+        settings = self.config.github
+
+        async def token() -> str | None:
+            return await github_token(self.config, self.secret)
+
+        return GitHubLink(
+            settings.api, repository, token, timeout=float(settings.timeout), log=self.commands
+        )
+
+    def previous(self, environment: str) -> str | None:
+        """The environment that this one's code comes from: the one before it in the configuration's order,
+        production coming last; None for the first.
+        """
+        environments = self.config.environments
+        flow = [name for name, one in environments.items() if not one.production]
+        if environments[environment].production:
+            return flow[-1] if flow else None
+        place = flow.index(environment)
+        return flow[place - 1] if place else None
+
+    def at_end(self, close: Callable[[], Awaitable[object]]) -> None:
+        """Have something closed before the links are, when the workspace closes."""
+        self._closers.append(close)
+
     def next_branch(self, environment: str) -> str | None:
         """The branch that the environment's own flows into: that of the next one in the configuration's order
         (dev, staging), production's from the last; None for production.
@@ -151,9 +215,14 @@ class Workspace:
         """
         if "performer" in self.__dict__:
             await _bounded([self.performer.close()], ABANDON_TIMEOUT)
+        await _bounded([close() for close in self._closers], CLOSE_TIMEOUT)
         closing: list[Awaitable[object]] = [environment.close() for environment in self.environments.values()]
         await _bounded([*closing, *(reader.close() for reader in self._readers.values())], CLOSE_TIMEOUT)
-        await _bounded([link.close() for link in self._hosts.values()], CLOSE_TIMEOUT)
+        links: list[Awaitable[object]] = [link.close() for link in self._hosts.values()]
+        github = self.__dict__.get("github")
+        if github is not None:
+            links.append(github.close())
+        await _bounded(links, CLOSE_TIMEOUT)
         if "journal" in self.__dict__:
             await _bounded([self.journal.close()], CLOSE_TIMEOUT)
 

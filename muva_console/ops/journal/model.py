@@ -162,6 +162,15 @@ class OpenAct(Struct, frozen=True, kw_only=True):
                 return f"{began}; it has ended, its outcome waits in the spool"
 
 
+class Appended(Struct, frozen=True, kw_only=True):
+    """What became of an entry that was to be written only as the next one of its kind."""
+
+    entry: Entry | None
+    """None when somebody else was faster: nothing was written."""
+    newer: tuple[Entry, ...] = ()
+    """The entries that the writer had not seen, oldest first."""
+
+
 class Begun(Struct, frozen=True, kw_only=True):
     """The begin of an act, written down."""
 

@@ -26,6 +26,7 @@ from muva_console.ops.journal.clean import Redact
 from muva_console.ops.journal.errors import JournalError, JournalProblem, explain
 from muva_console.ops.journal.folder import Folder
 from muva_console.ops.journal.model import (
+    Appended,
     Begun,
     Draft,
     Ended,
@@ -114,6 +115,15 @@ class Journal:
             return []
         author = self._author(engineer)
         return await self._write(lambda job: self._writer.append(job, author, drafts))
+
+    async def append_next(self, draft: Draft, *, seen: int) -> Appended:
+        """Write an entry unless one of the same act, kind and subject stands after entry `seen`.
+
+        Looked up and written in one transaction: of two consoles that say something of the same thing at
+        once, the second is told what the first said. Raises JournalError.
+        """
+        author = self._author(None)
+        return await self._write(lambda job: self._writer.append_next(job, author, draft, seen))
 
     async def note(self, text: str, *, environment: str = "", subject: str = "note") -> Entry:
         """Write what a person wants remembered. Raises JournalError."""

@@ -16,7 +16,7 @@ from muva_console.ops.journal.clean import Redact, clean_data, clean_line, clean
 from muva_console.ops.journal.errors import JournalError, JournalProblem, explain
 from muva_console.ops.journal.folder import Folder
 from muva_console.ops.journal.liveness import life_of, this_process
-from muva_console.ops.journal.model import Begun, Draft, Entry, Kind, Outcome, timestamp
+from muva_console.ops.journal.model import Appended, Begun, Draft, Entry, Kind, Outcome, timestamp
 from muva_console.ops.journal.reader import entry_of, file_id, open_acts, tail_warning
 from muva_console.ops.journal.schema import BUSY_TIMEOUT, connect_writer, transaction
 from muva_console.ops.journal.spool import Spooled
@@ -42,6 +42,14 @@ class Author:
 
 class AbandonedError(Exception):
     """Nobody waits for this write any more; it was rolled back."""
+
+
+class _OvertakenError(Exception):
+    """Somebody else has written what was to be written next."""
+
+    def __init__(self, newer: tuple[Entry, ...]) -> None:
+        super().__init__(f"{len(newer)} entries were not seen")
+        self.newer = newer
 
 
 class Writer:
@@ -73,6 +81,30 @@ class Writer:
     def append(self, job: Job[Any], author: Author, drafts: Sequence[Draft]) -> list[Entry]:
         """Write entries in one transaction. Raises JournalError; then none of them was written."""
         return self._guarded(lambda: self._append(job, author, drafts)[0])
+
+    def append_next(self, job: Job[Any], author: Author, draft: Draft, seen: int) -> Appended:
+        """Write an entry unless one of its act, kind and subject stands after `seen`. Raises JournalError."""
+
+        def work() -> Appended:
+            try:
+                entries, _ = self._append(
+                    job, author, [draft], before=lambda connection: self._none_after(connection, draft, seen)
+                )
+            except _OvertakenError as overtaken:
+                return Appended(entry=None, newer=overtaken.newer)
+            return Appended(entry=entries[0])
+
+        return self._guarded(work)
+
+    def _none_after(self, connection: sqlite3.Connection, draft: Draft, seen: int) -> tuple[Any, ...]:
+        rows = connection.execute(
+            f"SELECT {', '.join(COLUMNS)}, hash FROM entry"  # noqa: S608 - names of our own
+            " WHERE act = ? AND kind = ? AND subject = ? AND id > ? ORDER BY id",
+            (draft.act, draft.kind, clean_line(draft.subject, self._redact), seen),
+        ).fetchall()
+        if rows:
+            raise _OvertakenError(tuple(entry_of(row) for row in rows))
+        return ()
 
     def begin(self, job: Job[Any], author: Author, draft: Draft, target: str) -> Begun:
         """Write the begin of an act and reserve the room for its end. Raises JournalError."""

@@ -1,0 +1,117 @@
+"""A run as a document: Markdown for a pull request or an incident, plain data for a program."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from msgspec import to_builtins
+
+from muva_console.ops.readings import Level
+from muva_console.ops.runbooks.standing import ItemView, RunView, State
+from muva_console.ops.text import sanitise_line
+
+_MARK = {Level.OK: "[x]", Level.WARN: "[x]", Level.FAIL: "[ ]", Level.UNKNOWN: "[ ]"}
+_WORD = {Level.OK: "ok", Level.WARN: "warn", Level.FAIL: "**fail**", Level.UNKNOWN: "**unknown**"}
+EVIDENCE = 12
+"""Lines of evidence an item in the document."""
+
+_ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~@!])")
+_FENCE = re.compile(r"`{3,}")
+
+
+def as_data(view: RunView) -> dict[str, Any]:
+    """The run as JSON has it: ``environment``, ``verdict`` and ``findings`` as every list of findings, and
+    ``items`` with what people said.
+    """
+    run = view.run
+    return {
+        "run": run.id,
+        "runbook": run.runbook.id,
+        "title": run.runbook.title,
+        "environment": run.environment,
+        "about": run.about,
+        "verdict": view.verdict,
+        "between": list(view.between),
+        "begun_by": run.begun_by,
+        "begun_at": run.begun_at,
+        "ended_at": run.ended_at,
+        "outcome": run.outcome,
+        "items": [_item(item) for item in view.items],
+        "findings": [finding for item in view.items for finding in _findings(item)],
+        "notice": view.notice,
+    }
+
+
+def _findings(item: ItemView) -> list[dict[str, Any]]:
+    return [
+        {**to_builtins(finding), "item": item.id, "took_ms": round(finding.took_ms, 2)}
+        for finding in item.findings
+    ]
+
+
+def _item(item: ItemView) -> dict[str, Any]:
+    answer = item.answer
+    return {
+        "item": item.id,
+        "title": item.step.title,
+        "kind": item.step.kind,
+        "level": item.level,
+        "state": item.state,
+        "summary": item.summary,
+        "at": item.at,
+        "by": item.by,
+        "expired": item.expired,
+        "command": item.command,
+        "answer": to_builtins(answer) if answer is not None else None,
+    }
+
+
+def as_markdown(view: RunView) -> str:
+    """The run as a document that GitHub and Slack show; what came from outside cannot become markup."""
+    run = view.run
+    about = "".join(f" · {text(f'{key} {value}')}" for key, value in run.about.items())
+    lines = [
+        f"## {text(run.runbook.title)}: {view.verdict.value}",
+        "",
+        f"{text(run.environment)}{about}  ",
+        f"begun {run.begun_at:%Y-%m-%d %H:%M}Z by {text(run.begun_by)}, as of {view.at:%Y-%m-%d %H:%M:%S}Z"
+        + (f", ended {run.ended_at:%Y-%m-%d %H:%M}Z by {text(run.ended_by)}" if run.ended_at else ""),
+    ]
+    if view.between:
+        lines += ["", "Between here and GO:", *(f"- {text(line)}" for line in view.between)]
+    if view.overridden:
+        lines += ["", "Passed over with a reason:"]
+        lines += [
+            f"- **{text(item.step.title)}**: {text(item.summary)} ({text(item.by)})"
+            for item in view.overridden
+        ]
+    section = None
+    for item in view.items:
+        if item.step.section != section:
+            section = item.step.section
+            lines += ["", f"### {text(section)}"] if section else [""]
+        elif item is view.items[0]:
+            lines.append("")
+        lines += _markdown_item(item)
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_item(item: ItemView) -> list[str]:
+    if item.state is State.TEXT:
+        return [f"- {text(item.step.title)}: {text(item.summary)}"]
+    when = f", {item.at:%H:%M:%S}Z" if item.at else ""
+    who = f" by {text(item.by)}" if item.by and item.answer is not None else ""
+    head = f"- {_MARK[item.level]} **{text(item.step.title)}** {_WORD[item.level]}: {text(item.summary)}"
+    lines = [f"{head} _({item.state.value}{who}{when})_"]
+    told = [line for finding in item.findings for line in finding.evidence]
+    if told and item.level is not Level.OK:
+        shown = [_FENCE.sub("``", sanitise_line(line)) for line in told[:EVIDENCE]]
+        more = [f"… {len(told) - EVIDENCE} more"] if len(told) > EVIDENCE else []
+        lines += ["  ```", *(f"  {line}" for line in (*shown, *more)), "  ```"]
+    return lines
+
+
+def text(raw: str) -> str:
+    """A text that shows as itself: nothing in it is markup, a mention or a link."""
+    return _ACTIVE.sub(r"\\\1", sanitise_line(raw)).replace("://", ":\u200b//")

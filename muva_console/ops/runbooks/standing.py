@@ -1,0 +1,286 @@
+"""How a run stands now: what of it is still to be believed, and the verdict over it.
+
+A finding and an answer are believed as long as what they hang on is as it was and they are not too old.
+After that the item is unknown again; nothing that has expired counts for GO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from msgspec import Struct, structs
+
+from muva_console.ops.readings import Finding, Level, Verdict, worst
+from muva_console.ops.runbooks.model import Basis, Step, StepKind
+from muva_console.ops.runbooks.run import Answer, Item, Run, Sensed, Word
+
+CLOCK_SLACK = timedelta(seconds=90)
+"""How far in the future a time may lie before the clock is taken to have been set back. Ours: jump hosts
+that share a journal keep their clocks to a second."""
+
+
+class State(StrEnum):
+    """Where an item stands, beside its level."""
+
+    NOT_ASKED = "not asked"
+    ASKING = "asking"
+    SENSED = "sensed"
+    YOURS = "yours"
+    """It waits for a person's answer."""
+    HANDED = "handed"
+    """Likewise, for one who was named."""
+    ANSWERED = "answered"
+    OVERRIDDEN = "overridden"
+    NOT_APPLICABLE = "not applicable"
+    EXPIRED = "expired"
+    TEXT = "to be read"
+
+
+SETTLED = frozenset({State.OVERRIDDEN, State.NOT_APPLICABLE})
+WAITING = frozenset({State.NOT_ASKED, State.ASKING, State.YOURS, State.HANDED, State.EXPIRED})
+
+
+class ItemView(Struct, frozen=True, kw_only=True):
+    """An item as it stands."""
+
+    step: Step
+    level: Level
+    """What it counts as: UNKNOWN while it waits, OK for one that was overridden with a reason."""
+    state: State
+    summary: str
+    findings: tuple[Finding, ...] = ()
+    answer: Answer | None = None
+    at: datetime | None = None
+    """Of the finding or the answer that stands."""
+    by: str = ""
+    expired: str = ""
+    """Why what is known is no longer believed."""
+    command: str = ""
+    """What a person would have typed."""
+    said: int = 0
+    """What an answer must have seen; see run.Item.said."""
+
+    @property
+    def id(self) -> str:
+        """The step's name."""
+        return self.step.id
+
+    @property
+    def red(self) -> bool:
+        """Whether it alone makes the verdict NO-GO."""
+        return self.level is Level.FAIL
+
+    @property
+    def open(self) -> bool:
+        """Whether it stands between here and GO."""
+        return self.level in (Level.FAIL, Level.UNKNOWN) and self.state is not State.TEXT
+
+
+class RunView(Struct, frozen=True, kw_only=True):
+    """A run as it stands."""
+
+    run: Run
+    at: datetime
+    items: tuple[ItemView, ...]
+    verdict: Verdict
+    between: tuple[str, ...]
+    """What stands between here and GO, a line an item."""
+    next: str = ""
+    """The item to go on with; empty when nothing is open."""
+    overridden: tuple[ItemView, ...] = ()
+    """What was passed over with a reason: it stays in sight."""
+    progress: dict[str, str] = {}
+    """The last line of an item that is being sensed."""
+    notice: str = ""
+    """Why what is shown may be behind: the repository cannot be fetched, the journal cannot be read …"""
+
+    def item(self, id: str) -> ItemView | None:
+        """The item of that name."""
+        return next((item for item in self.items if item.id == id), None)
+
+    def count(self, level: Level) -> int:
+        """How many items that are asked stand at a level; what waits for a person is not among them."""
+        return sum(
+            item.level is level and item.state not in (State.TEXT, State.YOURS, State.HANDED)
+            for item in self.items
+        )
+
+    @property
+    def yours(self) -> int:
+        """How many wait for a person."""
+        return sum(item.state in (State.YOURS, State.HANDED) for item in self.items)
+
+
+def stand(
+    run: Run,
+    now: datetime,
+    *,
+    basis: Mapping[str, str] | None = None,
+    asking: Collection[str] = (),
+    progress: Mapping[str, str] | None = None,
+    notice: str = "",
+) -> RunView:
+    """How the run stands at `now` (UTC), with what its items hang on as it is now; `asking` names the items
+    that are being sensed. What of `basis` is not known expires nothing.
+    """
+    items = tuple(_stand(item, now, basis or {}, item.step.id in asking) for item in run.items)
+    asked = [item for item in items if item.state is not State.TEXT]
+    level = worst(item.level for item in asked)
+    if level is Level.FAIL:
+        verdict = Verdict.NO_GO
+    elif level is Level.UNKNOWN:
+        verdict = Verdict.CANNOT_TELL
+    else:
+        verdict = Verdict.GO
+    opened = [item for item in asked if item.open]
+    return RunView(
+        run=run,
+        at=now,
+        items=items,
+        verdict=verdict,
+        between=tuple(f"{item.step.title}: {item.summary}" for item in opened),
+        next=_next(opened),
+        overridden=tuple(item for item in asked if item.state in SETTLED),
+        progress={name: line for name, line in (progress or {}).items() if name in asking},
+        notice=notice,
+    )
+
+
+def _next(opened: list[ItemView]) -> str:
+    """Red first, then what has expired or is unknown, then what only a person knows."""
+    ranked = [
+        [item for item in opened if item.red],
+        [item for item in opened if item.state in (State.EXPIRED, State.SENSED)],
+        [item for item in opened if item.state in (State.YOURS, State.HANDED)],
+        [item for item in opened if item.state is State.NOT_ASKED],
+    ]
+    return next((items[0].id for items in ranked if items), "")
+
+
+def _stand(item: Item, now: datetime, basis: Mapping[str, str], asking: bool) -> ItemView:
+    step, answer, sensed = item.step, item.answer, item.sensed
+    if step.kind is StepKind.TEXT:
+        return ItemView(step=step, level=Level.OK, state=State.TEXT, summary=step.text, command=step.command)
+    findings = sensed.findings if sensed is not None else ()
+    stale = _finding_stale(step, sensed, now, basis) if sensed is not None else ""
+    gone = _stale(step, answer.at, answer.basis, now, basis, step.expires) if answer is not None else ""
+    bare = ItemView(
+        step=step,
+        level=Level.UNKNOWN,
+        state=State.NOT_ASKED,
+        summary="not asked yet",
+        findings=findings,
+        answer=answer,
+        at=sensed.at if sensed is not None else None,
+        by=sensed.by if sensed is not None else "",
+        command=next((finding.command for finding in findings if finding.command), step.command),
+        said=item.said,
+    )
+    if answer is not None and not gone:
+        said = _said(structs.replace(bare, at=answer.at, by=answer.by), answer, stale)
+        if said is not None:
+            return said
+    if asking:
+        return structs.replace(bare, state=State.ASKING, summary="asking …")
+    if step.sensed:
+        return bare if sensed is None else _as_sensed(bare, stale, gone)
+    return _as_asked(bare, step.attest or step.title, gone)
+
+
+def _said(view: ItemView, answer: Answer, stale: str) -> ItemView | None:
+    """The item as a person's word leaves it; None where that word does not settle it."""
+    found = worst(finding.level for finding in view.findings) if view.findings and not stale else None
+    unasked = view.step.sensed and not view.findings
+    match answer.word:
+        case Word.NOT_APPLICABLE:
+            level, state, text = Level.OK, State.NOT_APPLICABLE, f"not applicable: {answer.note}"
+        case Word.OVERRIDDEN if found not in (Level.OK, Level.WARN):
+            level, state, text = Level.OK, State.OVERRIDDEN, f"overridden: {answer.note}"
+        case Word.NO:
+            level, state, text = Level.FAIL, State.ANSWERED, f"no: {answer.note}"
+        case Word.YES if found in (None, Level.UNKNOWN) and not unasked:
+            # nothing that a machine could tell is ticked: its no takes a reason, and it is asked first
+            level, state, text = Level.OK, State.ANSWERED, answer.note or "yes"
+        case _:
+            return None
+    return structs.replace(view, level=level, state=state, summary=text)
+
+
+def _as_sensed(view: ItemView, stale: str, gone: str) -> ItemView:
+    """The item as a machine found it."""
+    level, summary = worst(finding.level for finding in view.findings), summary_of(view.findings)
+    if stale:
+        return structs.replace(
+            view, state=State.EXPIRED, summary=f"{stale}; it was: {summary}", expired=stale
+        )
+    if level is Level.UNKNOWN and view.step.attest:
+        return _as_asked(view, f"{view.step.attest} ({summary})", gone)
+    answer = view.answer
+    if answer is not None and answer.word is Word.HANDED and level in (Level.FAIL, Level.UNKNOWN):
+        summary = f"{summary} (handed to {answer.to})"
+    return structs.replace(view, level=level, state=State.SENSED, summary=summary)
+
+
+def _as_asked(view: ItemView, question: str, gone: str) -> ItemView:
+    """The item as it waits for a person."""
+    answer = view.answer
+    if gone:
+        return structs.replace(view, state=State.EXPIRED, summary=f"{gone}; {question}", expired=gone)
+    if answer is not None and answer.word is Word.HANDED:
+        return structs.replace(view, state=State.HANDED, summary=f"handed to {answer.to}: {question}")
+    return structs.replace(view, state=State.YOURS, summary=question)
+
+
+def summary_of(findings: tuple[Finding, ...]) -> str:
+    """One line for all: the worst finding's; how many are alike when there are several."""
+    if not findings:
+        return "nothing was found"
+    level = worst(finding.level for finding in findings)
+    told = [finding for finding in findings if finding.level is level]
+    first = told[0]
+    text = f"{first.subject}: {first.summary}" if first.subject and len(findings) > 1 else first.summary
+    return f"{text} (and {len(told) - 1} more)" if len(told) > 1 else text
+
+
+def _finding_stale(step: Step, sensed: Sensed, now: datetime, basis: Mapping[str, str]) -> str:
+    moved = _stale(step, sensed.at, sensed.basis, now, basis, step.expires)
+    if moved or step.expires is not None:
+        return moved
+    ends = [finding.expires for finding in sensed.findings if finding.expires is not None]
+    return f"older than {_span(min(ends) - sensed.at)}" if ends and min(ends) <= now else ""
+
+
+def _stale(
+    step: Step,
+    at: datetime,
+    then: Mapping[str, str],
+    now: datetime,
+    basis: Mapping[str, str],
+    seconds: float | None,
+) -> str:
+    """Why something said or found at `at` is no longer believed; empty when it is."""
+    for on in step.depends:
+        before, after = then.get(on, ""), basis.get(on, "")
+        if before and after and before != after:
+            return f"{_BASIS[on]}: {before[:7]} then, {after[:7]} now"
+    if at - now > CLOCK_SLACK:
+        return "it lies in the future: a clock was set back"
+    if seconds is not None and now - at >= timedelta(seconds=seconds):
+        return f"older than {_span(timedelta(seconds=seconds))}"
+    return ""
+
+
+_BASIS = {
+    Basis.OUTGOING: "another commit is going out",
+    Basis.TARGET: "the branch it goes to has moved",
+    Basis.SERVING: "another commit is served",
+}
+
+
+def _span(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    if seconds >= 7200:
+        return f"{seconds // 3600} h"
+    return f"{seconds // 60} min" if seconds >= 120 else f"{seconds} s"

@@ -1,0 +1,102 @@
+"""Sensing every item of a runbook once, without a run: for scripts and CI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from muva_console.ops.errors import OpsError
+from muva_console.ops.readings import Level, Verdict, utc_now, worst
+from muva_console.ops.runbooks.model import Runbook, Step
+from muva_console.ops.runbooks.run import Item, Run, Sensed
+from muva_console.ops.runbooks.standing import RunView, State, stand
+from muva_console.ops.walking.looking import look
+from muva_console.ops.walking.sensing import sense
+
+if TYPE_CHECKING:
+    from muva_console.ops.workspace import Workspace
+
+Told = Callable[[Step, str], None]
+"""Called with a step and what it is at; with an empty text when it has been sensed."""
+
+
+async def sense_once(
+    workspace: Workspace,
+    runbook: Runbook,
+    environment: str,
+    *,
+    only: Collection[str] = (),
+    again: bool = False,
+    told: Told = lambda step, line: None,
+) -> RunView:
+    """Every sensed item, side by side, once; nothing is asked of a person and no run is written.
+
+    Raises OpsError when the runbook is not for that environment, or has no item of a name in `only`.
+    """
+    steps = steps_for(runbook, environment)
+    for name in only:
+        if all(step.id != name for step in steps):
+            raise OpsError(f"{runbook.id} has no item {name} for {environment}")
+    chosen = [step for step in steps if not only or step.id in only]
+    await workspace.prepare()
+    round_ = look(workspace, environment, folder=workspace.cache / "runs" / "once")
+
+    async def one(step: Step) -> Item:
+        if not step.sensed:
+            return Item(step=step)
+        findings = await sense(step, round_, lambda line: told(step, line), again=again)
+        told(step, "")
+        return Item(step=step, sensed=Sensed(findings=findings, by=workspace.engineer.label, at=utc_now()))
+
+    began = utc_now()
+    try:
+        items = tuple(await asyncio.gather(*(one(step) for step in chosen)))
+        basis = round_.basis()
+    finally:
+        round_.end()
+    environments = workspace.config.environments
+    before = workspace.previous(environment)
+    about = {"target": environments[environment].branch, **basis}
+    if before is not None:
+        about["source"] = environments[before].branch
+    run = Run(
+        id="",
+        runbook=structs.replace(runbook, steps=tuple(chosen)),
+        environment=environment,
+        begun_by=workspace.engineer.label,
+        begun_at=began,
+        items=items,
+        about=about,
+    )
+    return stand(run, max((item.sensed.at for item in items if item.sensed), default=began), basis=basis)
+
+
+def steps_for(runbook: Runbook, environment: str) -> tuple[Step, ...]:
+    """The steps of a runbook for an environment. Raises OpsError when it is not for that one."""
+    steps = runbook.for_environment(environment)
+    if not steps or (runbook.environments and environment not in runbook.environments):
+        where = ", ".join(runbook.environments) or "other environments"
+        raise OpsError(f"{runbook.id} is for {where}, not for {environment}")
+    return steps
+
+
+def sensed_verdict(view: RunView) -> Verdict:
+    """The verdict as far as a machine can tell: over what was sensed, leaving out what waits for a person.
+
+    CANNOT TELL when nothing was sensed.
+    """
+    levels = [
+        item.level
+        for item in view.items
+        if item.step.sensed and item.state not in (State.YOURS, State.HANDED)
+    ]
+    match worst(levels):
+        case Level.FAIL:
+            return Verdict.NO_GO
+        case Level.UNKNOWN:
+            return Verdict.CANNOT_TELL
+        case _:
+            return Verdict.GO

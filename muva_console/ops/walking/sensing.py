@@ -1,0 +1,109 @@
+"""Sensing one item: its check, or the team's own command."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from msgspec import structs
+
+from muva_console.ops.checks import CheckContext, run_together, tell
+from muva_console.ops.errors import OpsError
+from muva_console.ops.pm2.spoken import home_word
+from muva_console.ops.readings import Finding, Level
+from muva_console.ops.runbooks.model import HOST, Step, StepKind
+from muva_console.ops.text import sanitise, sanitise_line
+from muva_console.ops.walking.looking import Look
+
+COMMAND_TIMEOUT = 120.0
+"""Seconds that a team's command may take when its step gives no time-out. Ours."""
+TOLD = 20
+"""Lines of a command's output that stand in the evidence."""
+
+
+async def sense(
+    step: Step, look: Look, progress: Callable[[str], None] = lambda line: None, *, again: bool = False
+) -> tuple[Finding, ...]:
+    """The findings of one step, at least one; never raises. `again` asks anew what was remembered."""
+    try:
+        if step.kind is StepKind.COMMAND:
+            return await _command(step, look.target, progress)
+        ctx = replace(look.of(step.of), parameters={**step.parameters, "again": again}, progress=progress)
+    except OpsError as error:
+        finding = tell(Level.UNKNOWN, str(error), evidence=[error.means], next=error.next)
+        return (structs.replace(finding, check=step.check or step.id, title=step.title),)
+    found = await run_together((step.check,), ctx, step.timeout)
+    return tuple(_with_expiry(one, step) for one in found)
+
+
+def _with_expiry(finding: Finding, step: Step) -> Finding:
+    if step.expires is None:
+        return finding
+    return structs.replace(finding, expires=finding.at + timedelta(seconds=step.expires))
+
+
+async def _command(step: Step, ctx: CheckContext, progress: Callable[[str], None]) -> tuple[Finding, ...]:
+    """Run the team's command where the step says, and judge it by its exit status and what it prints."""
+    began = time.perf_counter()
+    places = ctx.environment.hosts if step.on == HOST else ("",)
+    if not places:
+        raise OpsError(f"{ctx.environment_name} has no hosts to run this on")
+    findings = [await (_on_host if place else _here)(step, ctx, place, progress) for place in places]
+    took = (time.perf_counter() - began) * 1000
+    return tuple(
+        _with_expiry(structs.replace(one, check=step.id, title=step.title, took_ms=took), step)
+        for one in findings
+    )
+
+
+async def _here(step: Step, ctx: CheckContext, _: str, progress: Callable[[str], None]) -> Finding:
+    from muva_console.ops.links.local import run_local
+
+    outgoing = await ctx.outgoing()
+    release = ctx.going_out()
+    kept = release.folder / f"{step.id}.log" if release.folder is not None else None
+    limit = step.timeout or COMMAND_TIMEOUT
+    async with release.repository.worktree(outgoing.head) as folder:
+        result = await run_local(step.run, cwd=folder, timeout=limit, on_line=progress, keep=kept)
+    text = sanitise(result.output)
+    if result.timed_out:
+        return tell(
+            Level.FAIL,
+            f"not done within {limit:g} s",
+            evidence=_last(text),
+            command=step.run,
+        )
+    return _judge(step, result.exit_status, text, step.run)
+
+
+async def _on_host(step: Step, ctx: CheckContext, host: str, progress: Callable[[str], None]) -> Finding:
+    directory = ctx.environment.directory
+    line = f"cd {home_word(directory)} && {{ {step.run}\n}}" if directory else step.run
+    command = ctx.ssh_line(host, line)
+    progress(f"on {host} …")
+    try:
+        result = await ctx.hosts[host].run(line, timeout=step.timeout or COMMAND_TIMEOUT, limit=1024 * 1024)
+    except OpsError as error:
+        unknown = tell(Level.UNKNOWN, str(error), evidence=[error.means], command=command, next=error.next)
+        return structs.replace(unknown, subject=host)
+    text = sanitise(result.stdout + result.stderr)
+    return structs.replace(_judge(step, result.exit_status, text, command), subject=host)
+
+
+def _judge(step: Step, status: int, text: str, command: str) -> Finding:
+    wanted = "" if step.exit == 0 else f", {step.exit} is expected"
+    if status != step.exit:
+        level, summary = Level.FAIL, f"exit status {status}{wanted}"
+    elif step.output and not re.search(step.output, text):
+        level, summary = Level.FAIL, f"it does not print what is expected: {step.output}"
+    else:
+        first = next((line for line in reversed(text.splitlines()) if line.strip()), "")
+        level, summary = Level.OK, sanitise_line(first, cap=120) or f"exit status {status}"
+    return tell(level, summary, evidence=_last(text), command=command)
+
+
+def _last(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip()][-TOLD:]
