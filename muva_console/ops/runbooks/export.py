@@ -16,7 +16,7 @@ _WORD = {Level.OK: "ok", Level.WARN: "warn", Level.FAIL: "**fail**", Level.UNKNO
 EVIDENCE = 12
 """Lines of evidence an item in the document."""
 
-_ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~@!])")
+_ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~!])")
 _FENCE = re.compile(r"`{3,}")
 
 
@@ -114,4 +114,6 @@ def _markdown_item(item: ItemView) -> list[str]:
 
 def text(raw: str) -> str:
     """A text that shows as itself: nothing in it is markup, a mention or a link."""
-    return _ACTIVE.sub(r"\\\1", sanitise_line(raw)).replace("://", ":\u200b//")
+    plain = _ACTIVE.sub(r"\\\1", sanitise_line(raw))
+    # a backslash does not stop GitHub from mentioning, nor anybody from making a link: an empty space does
+    return plain.replace("@", "@\u200b").replace("://", ":\u200b//")
