@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import stat
-import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,19 +11,34 @@ from typing import Any
 from msgspec import Struct
 
 from muva_console.config.checks import check
-from muva_console.config.model import Config
+from muva_console.config.files import (
+    NotTomlError,
+    of_another,
+    parse_toml,
+    read_file,
+    shown,
+    writable_by_others,
+)
+from muva_console.config.model import Config, Project
 from muva_console.config.places import line_of, places
-from muva_console.config.redact import redact
 from muva_console.config.walk import Walk, build_config
 from muva_console.ops.errors import ConfigError
 from muva_console.ops.text import sanitise_line
 
+__all__ = [
+    "FILE",
+    "VARIABLE",
+    "LoadedConfig",
+    "check_document",
+    "find",
+    "load",
+    "parse",
+    "shown",
+    "user_file",
+]
+
 FILE = "muva.toml"
 VARIABLE = "MUVA_CONFIG"
-SIZE_LIMIT = 1024 * 1024
-"""Bytes. Ours: a hundred environments take 50 KiB."""
-
-_AT = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 class LoadedConfig(Struct, frozen=True, kw_only=True):
@@ -49,9 +61,10 @@ def load(path: Path | None = None) -> LoadedConfig:
 
     Raises ConfigError with every mistake of the file, or with where it was looked for.
     """
-    data, file, about = _read(find(path))
+    file = find(path)
+    data, about = read_file(file)
     loaded = parse(data, file)
-    _trustworthy(loaded, about, named=path is not None)
+    _trustworthy(loaded, about, named=path is not None or bool(os.environ.get(VARIABLE)))
     return loaded
 
 
@@ -60,23 +73,39 @@ def _trustworthy(loaded: LoadedConfig, about: os.stat_result, *, named: bool) ->
 
     Raises ConfigError. Without commands in it a file can do no more than point elsewhere.
     """
-    databases = [each.database for each in loaded.config.environments.values() if each.database]
-    secrets = [secret for database in databases for secret in (database.url, database.password) if secret]
-    if all(secret.command is None for secret in secrets):
+    anybodys, anothers = writable_by_others(about), not named and of_another(about)
+    if not (anybodys or anothers) or not _runs_commands(loaded.config):
         return
     where = shown(loaded.path)
-    if about.st_mode & stat.S_IWOTH:
+    if anybodys:
         raise ConfigError(
             "anybody on this machine can change it, and it names commands that would run as you",
             where=where,
             mistakes=(f"{where}: expected a file that others cannot write; next: chmod o-w {where}",),
         )
-    if not named and about.st_uid not in (os.geteuid(), 0):
-        raise ConfigError(
-            "it belongs to somebody else, and it names commands that would run as you",
-            where=where,
-            mistakes=(f"{where}: read it, and if you agree with it name it: muva --config {where}",),
-        )
+    raise ConfigError(
+        "it belongs to somebody else, and it names commands that would run as you",
+        where=where,
+        mistakes=(f"{where}: read it, and if you agree with it name it: muva --config {where}",),
+    )
+
+
+def _runs_commands(config: Config) -> bool:
+    """Whether commands that the file names, or the scripts of a checkout of somebody else's that it names,
+    would run on this machine.
+    """
+    databases = [each.database for each in config.environments.values() if each.database]
+    secrets = [secret for database in databases for secret in (database.url, database.password)]
+    secrets += [config.github.token, config.notices.slack]
+    if any(secret is not None and secret.command is not None for secret in secrets):
+        return True
+    project = config.project
+    if project.build != Project().build or project.tests is not None:
+        return True
+    try:
+        return of_another(project.checkout.stat())
+    except OSError:
+        return False
 
 
 def find(path: Path | None = None) -> Path:
@@ -107,16 +136,6 @@ def user_file() -> Path:
     return user_config_path("muva") / FILE
 
 
-def shown(path: Path) -> str:
-    """A path as an engineer would write it: relative when it is below, ``~`` for the home."""
-    for folder, prefix in ((Path.cwd, ""), (Path.home, "~/")):
-        try:
-            return sanitise_line(prefix + str(path.relative_to(folder())))
-        except (ValueError, OSError, RuntimeError):  # not below it; it is gone; nobody's home is known
-            continue
-    return sanitise_line(str(path))
-
-
 def _here() -> Path:
     try:
         return Path.cwd()
@@ -130,20 +149,9 @@ def _here() -> Path:
 def parse(data: bytes, path: Path) -> LoadedConfig:
     """The configuration in the bytes of the file `path`. Raises ConfigError with every mistake."""
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _error(
-            path, [f"{shown(path)}:{line}: expected UTF-8 text, found byte 0x{data[error.start]:02x}"]
-        ) from None
-    try:
-        document = tomllib.loads(text)
-    except RecursionError:
-        raise _error(
-            path, [f"{shown(path)}: expected TOML, found lists or tables nested too deeply"]
-        ) from None
-    except ValueError as error:  # TOMLDecodeError, and what int() says to a number of thousands of digits
-        raise _error(path, [_syntax(error, text, path)]) from None
+        document, text = parse_toml(data, shown(path))
+    except NotTomlError as error:
+        raise _error(path, [str(error)]) from None
     config = _checked(document, path, text)
     return LoadedConfig(config=config, path=path, digest=hashlib.sha256(data).hexdigest())
 
@@ -170,21 +178,6 @@ def _error(path: Path, mistakes: list[str]) -> ConfigError:
     return ConfigError(f"{count} in the configuration", where=shown(path), mistakes=tuple(mistakes))
 
 
-def _syntax(error: ValueError, text: str, path: Path) -> str:
-    """Tomllib's complaint with its place in front."""
-    message = str(error)
-    at = _AT.search(message)
-    reason = redact(sanitise_line(message[: at.start()] if at else message, cap=200))
-    if "digits" in reason:
-        reason = "a number of too many digits"
-    if at is None:
-        return f"{shown(path)}: not TOML: {reason}"
-    if at[1] is None:
-        ends = text.count("\n") + 1
-        return f"{shown(path)}:{ends}: not TOML: {reason}, at the end of the file"
-    return f"{shown(path)}:{at[1]}:{at[2]}: not TOML: {reason} (line {at[1]}, column {at[2]})"
-
-
 def _named(path: Path, by: str) -> Path:
     with suppress(RuntimeError):  # ~nobody stays as it is, and is then not found
         path = path.expanduser()
@@ -196,19 +189,3 @@ def _named(path: Path, by: str) -> Path:
             mistakes=("`muva init` writes one; `muva demo` needs none",),
         )
     return found
-
-
-def _read(path: Path) -> tuple[bytes, Path, os.stat_result]:
-    try:
-        # O_NONBLOCK: a pipe in the place of the file must not hang the console
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as opened:
-            about = os.fstat(descriptor)
-            if not stat.S_ISREG(about.st_mode):
-                raise ConfigError("expected a file, found something else", where=shown(path))
-            data = opened.read(SIZE_LIMIT + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=shown(path)) from None
-    if len(data) > SIZE_LIMIT:
-        raise ConfigError(f"larger than {SIZE_LIMIT:,} bytes", where=shown(path))
-    return data, path, about

@@ -491,3 +491,58 @@ def test_somebody_elses_commands_run_only_when_named(apart: Path, monkeypatch: p
     with pytest.raises(ConfigError, match="belongs to somebody else"):
         load()
     assert load(file).path == file
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        '[github]\ntoken = { command = "gh auth token" }',
+        '[notices]\nslack = { command = "pass show muva/slack" }',
+        '[project]\nbuild = "make"',
+        '[project]\ntests = "pnpm test"',
+    ],
+)
+def test_the_commands_of_a_release_are_commands_too(
+    apart: Path, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    file = apart / "here/muva.toml"
+    file.write_text(f"{SMALL}\n{table}\n")
+    file.chmod(0o666)
+    with pytest.raises(ConfigError, match="anybody on this machine can change it"):
+        load()
+    file.chmod(0o644)
+    monkeypatch.setattr("muva_console.config.load.of_another", lambda about: True)
+    with pytest.raises(ConfigError, match="belongs to somebody else"):
+        load()
+    monkeypatch.setenv("MUVA_CONFIG", str(file))
+    assert load().path == file
+
+
+def test_somebody_elses_checkout_holds_commands_too(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default build runs the scripts that stand in it."""
+    file = apart / "here/muva.toml"
+    file.write_text(f'{SMALL}\n[project]\ncheckout = "app"\n')
+    monkeypatch.setattr("muva_console.config.load.of_another", lambda about: True)
+    assert load().path == file, "there is no such checkout"
+    (apart / "here/app").mkdir()
+    with pytest.raises(ConfigError, match="belongs to somebody else"):
+        load()
+
+
+def test_what_is_sent_with_stands_in_no_complaint() -> None:
+    webhook = "https://hooks.slack.com/services/T00000000/B00000000/abcdefghijklmnop"
+    text = f'{SMALL}\n[notices]\nslack = "{webhook}"\n[github]\ntoken = "ghp_{"a1" * 18}"\n'
+    with pytest.raises(ConfigError) as caught:
+        parse(text.encode(), Path("/x/muva.toml"))
+    told = "\n".join(caught.value.lines())
+    assert "[notices] slack: expected a reference" in told
+    assert "[github] token: expected a reference" in told
+    assert "abcdefghijklmnop" not in told
+    assert "a1a1a1" not in told
+
+
+def test_rows_want_a_least_below_the_most() -> None:
+    text = in_production("[environments.production.thresholds]\nrows_least = 12.0")
+    with pytest.raises(ConfigError) as caught:
+        parse(text.encode(), Path("/x/muva.toml"))
+    assert "expected rows_least less than rows_most, found 12 and 10" in "\n".join(caught.value.lines())
