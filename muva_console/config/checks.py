@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Any
 
+from muva_console.config.calendar import read_dates, read_hours, read_moment, read_zone
 from muva_console.config.values import Place, did_you_mean, quoted
 from muva_console.config.walk import Mistake, Tree
 
@@ -31,6 +32,8 @@ def check(document: dict[str, Any], tree: Tree) -> Iterator[Mistake]:
     for name, environment in environments.items():
         yield from _environment(("environments", name), environment)
     yield from _shared(environments)
+    yield from _window(tree.get("window", {}))
+    yield from _shifts(tree.get("on_call", {}))
 
 
 def _references(environments: Tables, hosts: Tables, names: list[str]) -> Iterator[Mistake]:
@@ -78,6 +81,12 @@ def _environment(place: Place, environment: Tree) -> Iterator[Mistake]:
             place=(*place, "thresholds", "degraded_factor"),
             text=f"expected less than slow_factor ({slow:g}), found {degraded:g}",
         )
+    least, most = thresholds.get("rows_least", 0.1), thresholds.get("rows_most", 10.0)
+    if least >= most:
+        yield Mistake(
+            place=(*place, "thresholds", "rows_least" if "rows_least" in thresholds else "rows_most"),
+            text=f"expected rows_least less than rows_most, found {least:g} and {most:g}",
+        )
 
 
 def _database(place: Place, database: Tree) -> Iterator[Mistake]:
@@ -105,3 +114,36 @@ def _shared(environments: Tables) -> Iterator[Mistake]:
                         place=("environments", two, "processes"),
                         text=f"{quoted(process)} on {host} already belongs to [environments.{one}]",
                     )
+
+
+def _window(window: Tree) -> Iterator[Mistake]:
+    """What looks like a zone, hours or dates, and is none."""
+    if "timezone" in window:
+        yield from _read(("window", "timezone"), read_zone, window["timezone"])
+    for key, read in (("hours", read_hours), ("freeze", read_dates)):
+        for number, text in enumerate(window.get(key, ()), 1):
+            yield from _read(("window", key, str(number)), read, text)
+
+
+def _shifts(rota: Tree) -> Iterator[Mistake]:
+    """Shifts that end before they begin, and times that are none."""
+    for number, shift in enumerate(rota.get("shifts", ()), 1):
+        place: Place = ("on_call", "shifts", str(number))
+        wrong = [
+            *_read((*place, "start"), read_moment, shift["start"]),
+            *_read((*place, "end"), read_moment, shift["end"]),
+        ]
+        yield from wrong
+        if not wrong and read_moment(shift["end"]) <= read_moment(shift["start"]):
+            yield Mistake(
+                place=(*place, "end"),
+                text=f"{quoted(shift['name'])} ends at {shift['end']}, which is not after the start, "
+                f"{shift['start']}",
+            )
+
+
+def _read(place: Place, read: Callable[[str], object], text: str) -> Iterator[Mistake]:
+    try:
+        read(text)
+    except ValueError as error:
+        yield Mistake(place=place, text=str(error))

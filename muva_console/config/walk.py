@@ -54,6 +54,8 @@ def name_of(place: Place) -> str:
     shown = [redactor.redact(sanitise_line(part, cap=SHOWN)) for part in place]
     if place[:1] == ("contacts",) and len(place) > 2:
         return f"[[contacts]] number {shown[1]}, {shown[2]}"
+    if place[:2] == ("on_call", "shifts") and len(place) > 3:
+        return f"[[on_call.shifts]] number {shown[2]}, {shown[3]}"
     if len(shown) < 2:
         return f"[{shown[0]}]" if shown and shown[0] in keys(Config) else "".join(shown)
     *table, key = shown

@@ -61,6 +61,7 @@ RELEASE_SOURCES = [
     "muva_console.ops.release.errors_seen",
     "muva_console.ops.release.plans",
     "muva_console.ops.release.plans_backup",
+    "muva_console.ops.release.commit",
     "muva_console.ops.release.deployed",
 ]
 """Likewise, the checks that runbooks name beside those: what goes out, and what has gone out."""

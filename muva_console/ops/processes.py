@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Raw
@@ -337,6 +338,7 @@ class ProcessReader:
             usage = recent.samples[-1].usage(process.pid, self._before)
         unasked, memory = self._restarts(process, now)
         signal = self._log.signal(process.pm_id, process.name)
+        asked = self._log.asked(process.pm_id, process.name)
         return msgspec.structs.replace(
             process,
             memory=process.memory if usage is None else usage.memory,
@@ -345,6 +347,7 @@ class ProcessReader:
             restarts_in_window=unasked,
             memory_restarts=memory,
             last_signal=signal,
+            asked_at=None if asked is None else datetime.fromtimestamp(asked, UTC),
             exit_code=None if signal else process.exit_code,
         )
 

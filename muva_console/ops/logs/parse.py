@@ -176,6 +176,12 @@ _MAY_STAMP = frozenset("2[")
 _MAY_CONTINUE = frozenset(" \t])}aC.[")
 
 
+def continues(text: str) -> bool:
+    """Whether a line belongs to the one before: a frame of a stack trace, the rest of an object."""
+    first = text[:1]
+    return first in _MAY_CONTINUE and _continuation(text, first)[0]
+
+
 def _continuation(text: str, first: str) -> tuple[bool, LogLevel | None]:
     """Whether a line belongs to the one before (a frame of a stack trace, the rest of an object); the
     level it tells where it does not.

@@ -480,6 +480,14 @@ def _take_history(
     return merged[-lines:] if lines > 0 else [], notes
 
 
+def file_lines(origin: Origin, part: FilePart, utc_offset: float | None) -> list[LogLine]:
+    """All lines of what was read of one file, with the times that they carry themselves; a last line that
+    is not ended yet too.
+    """
+    assembler = LineAssembler(origin, utc_offset=utc_offset)
+    return assembler.feed(_whole_lines(part)) + assembler.end()
+
+
 def _whole_lines(part: FilePart) -> bytes:
     """A part's data from the beginning of a line on; one huge line's end stays as it is."""
     if part.start == 0:

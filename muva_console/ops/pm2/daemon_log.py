@@ -114,6 +114,13 @@ class DaemonLog:
                     found.memory += how == "memory"
         return found
 
+    def asked(self, pm_id: int, name: str) -> float | None:
+        """When the process was last started because somebody asked for it; None when the log does not say."""
+        history = self._histories.get(pm_id)
+        if history is None or history.name != name:
+            return None
+        return max((at for at, how in history.starts if how == "asked"), default=None)
+
     def signal(self, pm_id: int, name: str) -> str:
         """The signal that ended the last run; empty when none did or the log does not say."""
         history = self._histories.get(pm_id)

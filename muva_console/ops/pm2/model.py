@@ -45,6 +45,9 @@ class Process(Struct, frozen=True, kw_only=True):
     """Those of them that PM2 made because `memory_limit` was exceeded; None where the log does not tell."""
     started_at: datetime | None = None
     """pm_uptime: when the present run began (UTC); None when it is not running."""
+    asked_at: datetime | None = None
+    """When it was last started because somebody asked for it (a deployment, a restart by hand), by the
+    daemon's log of the last hour, UTC; None where that does not tell. Later runs were PM2's own doing."""
     created_at: datetime | None = None
     exit_code: int | None = None
     """How the last run ended; None when it has not ended yet or a signal ended it (see `last_signal`)."""

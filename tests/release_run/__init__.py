@@ -1,0 +1,1 @@
+"""Checks of what goes out and what has gone out, on real parts."""
