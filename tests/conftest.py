@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from muva_console.ops.errors import OpsError
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from muva_console.drill.state import Estate
 
 T = TypeVar("T")
+
+# A machine that others use too is slow at times: how long an example takes is no finding.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 _BREAKABLE = 2
 """How many estates there are to break at once: one a core of the smallest machine this runs on."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import HANG
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -41,7 +43,7 @@ Muva = Callable[..., Awaitable[Answer]]
 def muva() -> Muva:
     """Runs the command as a process of its own, as a script would."""
 
-    async def run(*arguments: str, config: Path | None = None, timeout: float = 40.0) -> Answer:
+    async def run(*arguments: str, config: Path | None = None, timeout: float = HANG) -> Answer:
         before = ["--config", str(config)] if config is not None else []
         process = await asyncio.create_subprocess_exec(
             sys.executable,

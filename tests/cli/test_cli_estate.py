@@ -12,6 +12,7 @@ import pytest
 
 from muva_console.drill.state import Estate
 from tests.cli.conftest import Muva
+from tests.patience import HANG
 
 NAMED = {"api-health", "database", "dependencies", "performance", "critical-tables"}
 
@@ -53,7 +54,7 @@ async def test_the_commands_that_are_shown_can_be_pasted(muva: Muva, estate: Est
             ["sh", "-c", answer.finding(check)["command"]],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG,
             check=False,
             stdin=subprocess.DEVNULL,
         )

@@ -79,7 +79,6 @@ def test_every_fault_is_here() -> None:
     assert set(EXPECTED) == {fault.name for fault in faults.FAULTS}
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", list(EXPECTED))
 async def test_a_fault_is_told_and_so_is_its_end(name: str, muva: Muva, breakable_estate: Estate) -> None:
     expected = EXPECTED[name]

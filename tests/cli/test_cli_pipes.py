@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from muva_console.drill.state import Estate
+from tests.patience import HANG
 
 NOBODY_READS = 141
 """As the shell tells of a program that SIGPIPE ended: neither well nor ill."""
@@ -39,7 +40,7 @@ async def end(process: Process) -> tuple[int, str]:
     """Its exit status and what it told on standard error; it must end by itself."""
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG):
             err = await process.stderr.read()
             return await process.wait(), err.decode()
     finally:
@@ -76,7 +77,7 @@ async def test_a_line_that_nobody_reads_ends_the_following_of_logs(estate: Estat
     assert await asyncio.to_thread(os.read, here, 1)
     os.close(here)
     url = estate.sites["production"].url + "/api/health"
-    await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=10).close())
+    await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=HANG).close())
     status, err = await end(process)
     assert status == NOBODY_READS
     assert "Traceback" not in err
@@ -108,7 +109,7 @@ async def test_ctrl_c_ends_a_monitor_with_the_last_verdict(estate: Estate) -> No
         estate, "monitor", "--env", "production", "--refresh", "3600", stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG):
         await process.stdout.readline()
     process.send_signal(signal.SIGINT)
     status, err = await end(process)

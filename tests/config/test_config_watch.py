@@ -11,6 +11,7 @@ from pathlib import Path
 from muva_console.config.load import LoadedConfig, load
 from muva_console.config.watch import watch
 from muva_console.ops.errors import ConfigError
+from tests.patience import HANG
 
 
 def text(branch: str) -> str:
@@ -27,7 +28,7 @@ class Told:
         return [each.config.environments["production"].branch for each in self.changes]
 
     async def until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             while not done():
                 await asyncio.sleep(0.01)
 

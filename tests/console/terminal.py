@@ -15,6 +15,8 @@ import threading
 import time
 from pathlib import Path
 
+from tests.patience import HANG
+
 _ESCAPES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]")
 
 
@@ -53,7 +55,7 @@ class Terminal:
         """Everything that was ever drawn, without escape sequences: enough to look for words."""
         return _ESCAPES.sub(b"", bytes(self.written)).decode("utf-8", "replace")
 
-    def until(self, words: str, seconds: float = 30.0, *, since: int = 0) -> None:
+    def until(self, words: str, seconds: float = HANG, *, since: int = 0) -> None:
         """Wait until `words` were drawn, at or after byte `since` of what was written."""
         deadline = time.monotonic() + seconds
         while words not in _ESCAPES.sub(b"", bytes(self.written[since:])).decode("utf-8", "replace"):
@@ -91,7 +93,7 @@ class Terminal:
                 self.status = os.waitstatus_to_exitcode(status)
         return self.status
 
-    def wait(self, seconds: float = 20.0) -> int:
+    def wait(self, seconds: float = HANG) -> int:
         """Wait for its end; the exit status."""
         deadline = time.monotonic() + seconds
         while self.poll() is None:
@@ -124,6 +126,6 @@ def journal_of(directory: Path) -> list[dict[str, str]]:
     file = directory / "journal.db"
     if not file.exists():
         return []
-    with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as database:
+    with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=HANG)) as database:
         database.row_factory = sqlite3.Row
         return [dict(row) for row in database.execute("SELECT * FROM entry ORDER BY id")]

@@ -12,6 +12,7 @@ import pytest
 
 from muva_console.drill.state import Estate
 from tests.console.terminal import Terminal, journal_of
+from tests.patience import HANG
 
 Open = Callable[..., Terminal]
 
@@ -31,7 +32,7 @@ def console() -> Iterator[Open]:
         terminal.kill()
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = HANG) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -90,7 +91,6 @@ def test_without_colours_not_one_is_sent(console: Open, estate: Estate) -> None:
     assert not colours
 
 
-@pytest.mark.timeout(180)
 def test_an_act_is_seen_through_while_the_terminal_stalls(console: Open, breakable_estate: Estate) -> None:
     """A lid closes in the midst of a restart: it is verified and recorded all the same."""
     estate = breakable_estate
@@ -112,7 +112,7 @@ def test_an_act_is_seen_through_while_the_terminal_stalls(console: Open, breakab
 
     until(lambda: recorded("act-begun"))
     terminal.stall(True)
-    until(lambda: recorded("act-ended"), 60.0)
+    until(lambda: recorded("act-ended"))
     terminal.stall(False)
     begun, done = [e for e in journal_of(estate.journal)[before:] if e["kind"].startswith("act-")][:2]
     assert begun["environment"] == "production"
@@ -121,7 +121,6 @@ def test_an_act_is_seen_through_while_the_terminal_stalls(console: Open, breakab
     assert terminal.poll() is None
 
 
-@pytest.mark.timeout(180)
 def test_killed_in_the_midst_of_an_act_the_journal_tells(
     console: Open, breakable_estate: Estate, tmp_path: Path
 ) -> None:
@@ -146,9 +145,9 @@ def test_killed_in_the_midst_of_an_act_the_journal_tells(
     import sys
 
     command = [sys.executable, "-m", "muva_console", "--config", str(estate.config), "journal"]
-    told = subprocess.run([*command, "open"], capture_output=True, text=True, timeout=30, check=False)
+    told = subprocess.run([*command, "open"], capture_output=True, text=True, timeout=HANG, check=False)
     assert "interrupted" in told.stdout + told.stderr
-    verified = subprocess.run([*command, "verify"], capture_output=True, text=True, timeout=30, check=False)
+    verified = subprocess.run([*command, "verify"], capture_output=True, text=True, timeout=HANG, check=False)
     # 3 when it died between its first entry and the anchor: then nothing says whether more had been written
     assert verified.returncode in {0, 3}, verified.stdout + verified.stderr
     assert "each as it was written" in verified.stdout

@@ -10,6 +10,7 @@ import pytest
 
 from muva_console.engine import Engine
 from muva_console.ops.feed import Feed, Snapshot
+from tests.patience import HANG
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ async def test_a_blocked_screen_gets_the_newest_snapshot_not_all_of_them(engine:
     feed = Feed("fast", fetch, interval=0.001)
     seen: list[Snapshot[int]] = []
     stop = engine.watch(feed, seen.append)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + HANG
     while counter < 50 and time.monotonic() < deadline:
         time.sleep(0.01)  # blocks the screen's loop on purpose
     delivered_while_blocked = len(seen)

@@ -8,6 +8,7 @@ import pytest
 
 from muva_console.ops.errors import Fault, LinkError, OpsError
 from muva_console.ops.feed import Feed, Freshness, Snapshot
+from tests.patience import HANG
 
 
 class Source:
@@ -34,7 +35,7 @@ class Source:
             self.at_once -= 1
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = HANG) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from muva_console.drill import faults
 from muva_console.drill.state import Estate
+from tests.patience import HANG
 
 
 def muva(*words: str | Path) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "muva_console", "drill", *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(line, capture_output=True, text=True, timeout=HANG, check=False)
 
 
 def test_the_faults_are_listed_with_what_they_do() -> None:

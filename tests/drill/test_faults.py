@@ -15,6 +15,7 @@ from muva_console.drill.faults.processes import daemon_pid, starts
 from muva_console.drill.ports import listens, until
 from muva_console.drill.state import Estate
 from muva_console.ops.errors import OpsError
+from tests.patience import HANG
 
 
 async def statuses(estate: Estate, count: int, path: str = "/api/health") -> list[int]:
@@ -40,7 +41,7 @@ async def ssh_answers(estate: Estate) -> bool:
     try:
         async with asyncssh.connect(
             "127.0.0.1", estate.ssh_port, username=estate.user, client_keys=[str(estate.identity)],
-            known_hosts=str(estate.known_hosts), config=None, connect_timeout=5,
+            known_hosts=str(estate.known_hosts), config=None, connect_timeout=HANG,
         ) as connection:  # fmt: skip
             return (await connection.run("true")).exit_status == 0
     except (OSError, asyncssh.Error):
@@ -62,7 +63,7 @@ async def crashing(estate: Estate) -> None:
     async def again() -> bool:
         return starts(estate, estate.sites["production"]) >= seen + 2
 
-    await until(again, "it goes on crashing", timeout=60)
+    await until(again, "it goes on crashing", timeout=HANG)
     now = await process(estate)
     assert now["status"] in ("online", "waiting restart", "launching"), "PM2 itself sees nothing unstable"
     assert int(str(now["restart_time"])) >= first + 2
@@ -80,7 +81,7 @@ async def exhausted(estate: Estate) -> None:
     async def again() -> bool:
         return starts(estate, estate.sites["production"]) > seen
 
-    await until(again, "PM2 restarts it again", timeout=60)
+    await until(again, "PM2 restarts it again", timeout=HANG)
     assert int(str((await process(estate))["restart_time"])) > first
 
 
@@ -101,7 +102,7 @@ async def failing(estate: Estate) -> None:
     async def logged() -> bool:
         return "⨯ TypeError: Cannot read properties of undefined (reading 'seen')" in error_log(estate)
 
-    await until(logged, "the error is logged", timeout=5)
+    await until(logged, "the error is logged", timeout=HANG)
 
 
 async def without_database(estate: Estate) -> None:
@@ -116,7 +117,7 @@ async def without_database(estate: Estate) -> None:
     async def logged() -> bool:
         return "⨯ " in error_log(estate) and "ECONNREFUSED" in error_log(estate)
 
-    await until(logged, "the error is logged", timeout=5)
+    await until(logged, "the error is logged", timeout=HANG)
 
 
 async def without_ssh(estate: Estate) -> None:

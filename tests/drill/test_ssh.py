@@ -11,6 +11,7 @@ import pytest
 
 from muva_console.drill.ports import until
 from muva_console.drill.state import Estate
+from tests.patience import HANG
 
 
 def options(estate: Estate, **changes: object) -> dict[str, object]:
@@ -68,7 +69,7 @@ async def test_a_signal_is_told_as_one(connection: asyncssh.SSHClientConnection)
 
 
 async def test_input_ends_when_the_client_ends_it(connection: asyncssh.SSHClientConnection) -> None:
-    done = await asyncio.wait_for(connection.run("cat; echo end", input="one\ntwo\n"), 10)
+    done = await asyncio.wait_for(connection.run("cat; echo end", input="one\ntwo\n"), HANG)
     assert done.stdout == "one\ntwo\nend\n"
 
 
@@ -85,12 +86,12 @@ async def test_a_signal_sent_reaches_the_whole_command(
     async with connection.create_process("sleep 500 & echo $!; wait") as process:
         pid = int((await process.stdout.readline()).strip())
         process.send_signal("KILL")
-        await asyncio.wait_for(process.wait_closed(), 10)
+        await asyncio.wait_for(process.wait_closed(), HANG)
 
     async def gone() -> bool:
         return not _alive(pid)
 
-    await until(gone, "the child is gone", timeout=10)
+    await until(gone, "the child is gone", timeout=HANG)
 
 
 def _alive(pid: int) -> bool:
@@ -112,7 +113,7 @@ async def test_a_resized_terminal_is_told(connection: asyncssh.SSHClientConnecti
     async with connection.create_process(command, term_type="xterm", term_size=(80, 24)) as process:
         assert (await process.stdout.readline()).strip() == "ready"
         process.change_terminal_size(100, 30)
-        assert (await asyncio.wait_for(process.stdout.readline(), 10)).strip() == "30 100"
+        assert (await asyncio.wait_for(process.stdout.readline(), HANG)).strip() == "30 100"
 
 
 @pytest.mark.parametrize(("terminal", "survives"), [("xterm", False), (None, True)], ids=["pty", "no-pty"])
@@ -130,7 +131,7 @@ async def test_what_a_cut_channel_does_to_the_command(
         async def gone() -> bool:
             return not _alive(pid)
 
-        await until(gone, "the command is gone", timeout=10)
+        await until(gone, "the command is gone", timeout=HANG)
         return
     async with asyncssh.connect("127.0.0.1", **options(estate)) as again:
         assert (await again.run(f"kill -0 {pid}")).exit_status == 0
@@ -150,7 +151,7 @@ async def test_the_hosts_environment_is_its_own(
 
 
 async def test_a_login_shell_finds_the_same_programs(connection: asyncssh.SSHClientConnection) -> None:
-    done = await asyncio.wait_for(connection.run(None, input="command -v pm2; exit\n"), 10)
+    done = await asyncio.wait_for(connection.run(None, input="command -v pm2; exit\n"), HANG)
     assert str(done.stdout).strip().endswith("/host/bin/pm2")
 
 
@@ -176,7 +177,7 @@ async def test_forwarding_leads_to_loopback_alone(
     port = estate.sites["production"].port
     reader, writer = await connection.open_connection("127.0.0.1", port)
     writer.write(b"GET /api/health/db HTTP/1.0\r\n\r\n")
-    assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 200")
+    assert (await asyncio.wait_for(reader.readline(), HANG)).startswith(b"HTTP/1.1 200")
     writer.close()
     with pytest.raises(asyncssh.ChannelOpenError):
         await connection.open_connection("192.0.2.1", 80)
@@ -192,7 +193,7 @@ async def test_large_inputs_arrive_whole_on_many_channels_at_once(
 async def test_a_command_that_reads_nothing_does_not_hold_up_its_end(
     connection: asyncssh.SSHClientConnection,
 ) -> None:
-    done = await asyncio.wait_for(connection.run("exit 7", input="y" * 5_000_000), 20)
+    done = await asyncio.wait_for(connection.run("exit 7", input="y" * 5_000_000), HANG)
     assert done.exit_status == 7
 
 
@@ -212,7 +213,7 @@ async def test_cut_sessions_leave_no_descriptor_and_no_complaint(estate: Estate)
         # its files are the log, the log, /dev/null, the selector with its pair of sockets, the listener
         return len(list(descriptors.iterdir())) <= 7 + await _others(estate)
 
-    await until(settled, "the server's descriptors are closed", timeout=20)
+    await until(settled, "the server's descriptors are closed", timeout=HANG)
     assert "Traceback" not in (estate.logs / "sshd.log").read_text()
 
 

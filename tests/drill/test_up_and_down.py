@@ -21,11 +21,12 @@ from muva_console.drill.run import run
 from muva_console.drill.state import STATE_FILE, Estate
 from muva_console.drill.sweep import members
 from muva_console.ops.errors import OpsError
+from tests.patience import HANG
 
 MUVA = (sys.executable, "-m", "muva_console")
 
 
-def wait_until(true: Callable[[], bool], *, timeout: float = 30.0) -> None:
+def wait_until(true: Callable[[], bool], *, timeout: float = HANG) -> None:
     deadline = time.monotonic() + timeout
     while not true():
         assert time.monotonic() < deadline, "not in time"
@@ -151,7 +152,7 @@ async def test_the_database_lets_nobody_in_without_the_password(estate: Estate) 
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(
                 host="127.0.0.1", port=estate.postgres_port, user="muva_production", password=password,
-                database="muva_production", passfile="/nonexistent", ssl=False, timeout=5,
+                database="muva_production", passfile="/nonexistent", ssl=False, timeout=HANG,
             )  # fmt: skip
 
 
@@ -244,7 +245,7 @@ def test_an_interrupt_on_the_way_up_leaves_nothing_behind(tmp_path: Path) -> Non
     ) as owner:
         wait_until((directory / "sshd.pid").exists)
         owner.send_signal(signal.SIGINT)
-        assert owner.wait(30) == 130
+        assert owner.wait(HANG) == 130
     assert not directory.exists()
     wait_until(lambda: not tagged_with(directory))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +12,7 @@ from muva_console.ops import checks
 from muva_console.ops.checks import CheckContext, check, run_check, run_checks, stream_checks, tell
 from muva_console.ops.errors import Fault, LinkError, OpsError
 from muva_console.ops.readings import Finding, Level
+from tests.patience import HANG
 
 from .conftest import App, MakeContext
 
@@ -89,14 +89,12 @@ async def test_a_check_that_hangs_and_will_not_be_cancelled_holds_up_nobody(cont
 
     add("stubborn", stubborn)
     add("quick", lambda ctx: tell(Level.OK, "good"))
-    began = time.perf_counter()
-    findings = await run_checks(["stubborn", "quick"], context(), timeout=0.3)
-    took = time.perf_counter() - began
+    async with asyncio.timeout(HANG):
+        findings = await run_checks(["stubborn", "quick"], context(), timeout=0.3)
     release.set()
     await asyncio.sleep(0)
     assert [f.level for f in findings] == [Level.UNKNOWN, Level.OK]
     assert "0.3 s" in findings[0].summary
-    assert took < 1.5
 
 
 async def test_checks_run_side_by_side_and_stream_as_they_end(context: MakeContext) -> None:
@@ -154,7 +152,7 @@ async def test_giving_up_gives_up_the_readings_too(context: MakeContext) -> None
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), HANG)
 
 
 async def test_texts_are_harmless_and_without_secrets(context: MakeContext) -> None:

@@ -16,6 +16,7 @@ from muva_console.ops.links.base import CommandLog
 from muva_console.ops.links.pg_errors import DatabaseError
 from muva_console.ops.links.postgres import PostgresLink
 from muva_console.ops.readings import Finding, Level
+from tests.patience import HANG
 from tests.postgres.conftest import connect, password
 from tests.postgres.server import MAX_CONNECTIONS, Server, running_server
 
@@ -87,7 +88,7 @@ async def test_blocked_queries(ctx: CheckContext, server: Server, admin: asyncpg
     try:
         await holder.execute("BEGIN; UPDATE bookings SET a = 2")
         task = asyncio.create_task(waiter.execute("UPDATE bookings SET a = 3"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             while "blocked" not in (finding := await one("database", ctx)).summary:
                 await asyncio.sleep(0.01)
         assert finding.level is Level.WARN
@@ -100,7 +101,7 @@ async def test_blocked_queries(ctx: CheckContext, server: Server, admin: asyncpg
         )
         assert (await one("database", ctx)).level is Level.FAIL
         await holder.execute("ROLLBACK")
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, HANG)
     finally:
         await holder.close()
         await waiter.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,7 @@ from muva_console.ops.checks import CheckContext, run_check
 from muva_console.ops.health import performance
 from muva_console.ops.health.performance import Sample, judge
 from muva_console.ops.readings import Finding, Level
+from tests.patience import HANG
 
 from .conftest import App, MakeContext
 
@@ -48,11 +49,10 @@ async def test_few_errors_are_a_warning(app: App, context: MakeContext) -> None:
 
 async def test_ten_times_slower_than_the_baseline(app: App, context: MakeContext) -> None:
     app.delay = lambda n: 0.6
-    began = time.perf_counter()
     finding = await look(context(url=app.url, thresholds=Thresholds(baseline=Seconds(0.02))))
     assert finding.level is Level.FAIL
     assert "10 ×" in finding.summary
-    assert time.perf_counter() - began < 2.5, "plain after ten answers"
+    assert len(app.asked) < 20, "plain after ten answers"
 
 
 async def test_slower_than_usual_is_a_warning(app: App, context: MakeContext) -> None:
@@ -98,10 +98,9 @@ async def test_a_hanging_application_ends_in_time(
     app: App, context: MakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(performance, "BUDGET", 0.6)
-    app.delay = lambda n: 60.0
-    began = time.perf_counter()
-    finding = await look(context(url=app.url, timeout=0.3))
-    assert time.perf_counter() - began < 3
+    app.delay = lambda n: 600.0
+    async with asyncio.timeout(HANG):
+        finding = await look(context(url=app.url, timeout=0.3))
     assert finding.level is Level.FAIL
 
 

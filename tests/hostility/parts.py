@@ -24,6 +24,7 @@ from muva_console.ops.logs.buffer import LogBuffer
 from muva_console.ops.logs.model import Stream
 from muva_console.ops.readings import Level
 from muva_console.ops.workspace import Workspace
+from tests.patience import HANG
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ def frozen(*pids: int) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], object], what: str, seconds: float = HANG) -> None:
     """Wait until it is so; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -91,7 +92,7 @@ async def until(condition: Callable[[], object], what: str, seconds: float = 30.
         await asyncio.sleep(0.02)
 
 
-async def until_true(ask: Callable[[], Awaitable[bool]], what: str, seconds: float = 30.0) -> None:
+async def until_true(ask: Callable[[], Awaitable[bool]], what: str, seconds: float = HANG) -> None:
     """As `until`, for what must be awaited."""
     deadline = time.monotonic() + seconds
     while not await ask():
@@ -121,7 +122,7 @@ class Watched(Generic[T]):
     async def until(
         self,
         freshness: Freshness,
-        seconds: float = 30.0,
+        seconds: float = HANG,
         where: Callable[[Snapshot[T]], object] = lambda _: True,
     ) -> Snapshot[T]:
         """Wait for a snapshot of that freshness of which `where` holds."""

@@ -60,7 +60,6 @@ def journal_in(folder: Path) -> Any:
     return change
 
 
-@pytest.mark.timeout(120)
 async def test_on_a_locked_journal_production_is_not_touched(
     breakable_estate: Estate, tmp_path: Path
 ) -> None:
@@ -86,7 +85,6 @@ async def test_on_a_locked_journal_production_is_not_touched(
         assert after["muva-staging"] == before["muva-staging"]
 
 
-@pytest.mark.timeout(120)
 async def test_on_a_full_disk_production_is_not_touched(
     breakable_estate: Estate, tmp_path: Path, small_disk: Path
 ) -> None:
@@ -110,7 +108,6 @@ async def test_on_a_full_disk_production_is_not_touched(
         assert (await workspace.journal.verify()).flaw is None
 
 
-@pytest.mark.timeout(120)
 async def test_two_consoles_restart_the_same_process_at_once(breakable_estate: Estate) -> None:
     """Each is told of the other, both are recorded, and each ends with an answer that is true."""
     async with opened(breakable_estate.config) as one, opened(breakable_estate.config) as two:
@@ -150,7 +147,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     yield made
 
 
-@pytest.mark.timeout(120)
 async def test_a_wall_clock_that_jumps(breakable_estate: Estate, clock: Clock) -> None:
     """What is old stays old, nothing is asked more often, uptimes hold, and the journal keeps its order."""
     async with opened(breakable_estate.config) as workspace:

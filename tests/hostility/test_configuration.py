@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from muva_console.app import MuvaApp
 from muva_console.config.load import load
 from muva_console.drill.deploy import get
@@ -15,10 +13,10 @@ from muva_console.engine import Engine
 from muva_console.ops.workspace import Workspace
 from tests.console.terminal import Terminal
 from tests.hostility.parts import by_way_of, until
+from tests.patience import HANG
 from tests.ssh.servers import Proxy
 
 
-@pytest.mark.timeout(120)
 async def test_the_log_goes_on_by_the_new_way_to_the_host(breakable_estate: Estate, tmp_path: Path) -> None:
     estate = breakable_estate
     site = estate.sites["staging"]
@@ -41,7 +39,7 @@ async def test_the_log_goes_on_by_the_new_way_to_the_host(breakable_estate: Esta
         await drawn("is in force", mark)
         await proxy.stop()
         # the notice lies over the end of the log for a while, and the checks' own requests come in between
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG):
             while "GET /new" not in terminal.text[mark:]:
                 await get(site, "/new")
                 await asyncio.sleep(0.2)

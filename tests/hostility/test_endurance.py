@@ -15,6 +15,7 @@ from muva_console.drill.state import Estate
 from tests.console.terminal import _ESCAPES as ESCAPES
 from tests.console.terminal import Terminal
 from tests.hostility.parts import reconfigured
+from tests.patience import HANG
 
 WORDS = {
     "process-stopped": "stopped",
@@ -49,7 +50,7 @@ async def storm(terminal: Terminal, chance: random.Random, ended: asyncio.Event)
         await asyncio.sleep(chance.choice((0.0, 0.005, 0.03, 0.1)))
 
 
-async def until_shown(terminal: Terminal, words: str, seconds: float = 40.0) -> None:
+async def until_shown(terminal: Terminal, words: str, seconds: float = HANG) -> None:
     """Wait until the Overview shows `words` in a common size, drawing it anew from time to time."""
     for keys in ("\x1b", "\x1b", "\x1b", "\x1b", "1"):
         terminal.send(keys)

@@ -64,7 +64,6 @@ COMMANDS = {
 }
 
 
-@pytest.mark.timeout(180)
 async def test_the_command_line_lets_nothing_through(hostile: tuple[Estate, Path], muva: Muva) -> None:
     estate, config = hostile
     async with opened(config) as workspace:
@@ -120,7 +119,6 @@ async def test_the_command_line_lets_nothing_through(hostile: tuple[Estate, Path
     assert not [needle for needle in RAW[:-1] if needle in kept and needle != b"\x00"]
 
 
-@pytest.mark.timeout(180)
 async def test_the_console_lets_nothing_reach_the_terminal(hostile: tuple[Estate, Path]) -> None:
     estate, config = hostile
     terminal = Terminal("--config", str(config), "--env", "staging", columns=200, rows=60)

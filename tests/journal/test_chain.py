@@ -20,6 +20,7 @@ from muva_console.ops.journal.anchors import Anchors
 from muva_console.ops.journal.chain import COLUMNS, GENESIS, hash_of, verify
 from muva_console.ops.journal.schema import migrations, statements
 from muva_console.ops.readings import Level
+from tests.patience import HANG
 
 ENTRIES = 12
 
@@ -261,7 +262,7 @@ def test_the_documented_verification_finds_the_same(tmp_path: Path) -> None:
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", script, str(tmp_path / "journal.db")],
-            capture_output=True, text=True, check=False, timeout=30,
+            capture_output=True, text=True, check=False, timeout=HANG,
         )  # fmt: skip
 
     good = run()

@@ -17,6 +17,7 @@ import pytest
 from muva_console.cli import run
 from muva_console.ops.journal import Draft, Journal, Kind, Outcome, new_act
 from tests.journal.conftest import DANA, redact
+from tests.patience import HANG
 
 
 class Cli:
@@ -254,7 +255,7 @@ async def test_following(folder: Path) -> None:
     assert process.stdout is not None
     journal = Journal(folder, DANA, redact=redact)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG):
             reading = asyncio.create_task(process.stdout.readline())
             while not reading.done():  # it may not be looking yet when the first ones are written
                 await journal.note("hello")

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from muva_console.ops.journal.liveness import life_of, owner_of, this_process
 from muva_console.ops.journal.model import Life, Owner
+from tests.patience import HANG
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_another_process_runs_and_then_does_not(child: subprocess.Popen[bytes]) 
     told = owner(child.pid)
     assert life_of(told) is Life.RUNNING
     child.kill()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG
     while life_of(told) is not Life.INTERRUPTED:  # a zombie until it is waited for, and that is dead
         assert time.monotonic() < deadline
     child.wait()

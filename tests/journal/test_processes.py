@@ -17,6 +17,7 @@ import pytest
 
 from muva_console.ops.journal import Filter, Journal
 from muva_console.ops.readings import Level
+from tests.patience import HANG
 
 WORKERS = 4
 
@@ -49,7 +50,7 @@ async def test_consoles_that_begin_a_journal_at_once(
 ) -> None:
     """From nothing, all at the same moment: one schema, one chain, no error."""
     workers = [await start("some", folder, number) for number in range(WORKERS)]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG):
         told = await asyncio.gather(*(promises(worker) for worker in workers))
         assert [await worker.wait() for worker in workers] == [0] * WORKERS
     journal = open_journal()
@@ -75,14 +76,14 @@ async def test_kill_9_in_the_middle(folder: Path, open_journal: Callable[..., Jo
         workers = [await start("for-ever", folder, number) for number in range(WORKERS)]
         reading = [asyncio.create_task(promises(worker)) for worker in workers]
         journal = open_journal()
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(HANG):
             target = max(promised, default=0) + 40
             while len(await journal.read(Filter(after=target - 1, limit=1))) == 0:
                 await asyncio.sleep(0.01)
         for worker in workers:
             await asyncio.sleep(chance.random() * 0.03)  # the moment is the point, not a wait for something
             worker.send_signal(signal.SIGKILL)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG):
             for told in await asyncio.gather(*reading):
                 assert not promised.keys() & told.keys()
                 promised |= told
@@ -107,7 +108,7 @@ async def test_an_entry_is_seen_by_another_process_as_soon_as_it_is_promised(
     worker = await start("some", folder, 1)
     assert worker.stdout is not None
     journal = open_journal()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG):
         async for line in worker.stdout:
             _, number, told = line.decode().split()
             entries = await journal.read(Filter(after=int(number) - 1, limit=None))

@@ -17,6 +17,7 @@ from muva_console.ops.journal import Draft, Entry, Filter, Journal, JournalError
 from muva_console.ops.journal import reader as reader_module
 from muva_console.ops.readings import utc_now
 from tests.journal.conftest import EVE, SECRET
+from tests.patience import HANG
 
 Open = Callable[..., Journal]
 
@@ -190,7 +191,7 @@ async def test_followers_see_what_any_console_writes(journal: Journal, open_jour
     await other.append(Draft(kind=Kind.FINDING, subject="not a note"))
     await other.note("by another console")
     await journal.note("by this one")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG):
         assert [(await seen.get()).text, (await seen.get()).text] == ["by another console", "by this one"]
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -208,7 +209,7 @@ async def test_a_follower_waits_for_a_journal_that_is_not_there_yet(
 
     task = asyncio.create_task(first())
     await open_journal(engineer=EVE).note("the first")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG):
         assert [entry.text for entry in await task] == ["the first"]
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from muva_console.ops.logs.model import Clock, LogLevel, LogLine, Origin, Stream
 from muva_console.ops.pm2.model import Process
+from tests.patience import HANG
 
 
-async def until(condition: Callable[[], bool], *, within: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], *, within: float = HANG) -> None:
     """Wait for a condition; fail when it does not come."""
     deadline = time.monotonic() + within
     while not condition():

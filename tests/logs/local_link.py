@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links.base import CommandResult, LinkState, LinkStatus, StreamWriterLike
 from muva_console.ops.readings import utc_now
+from tests.patience import HANG
 
 
 class LocalLink:
@@ -54,7 +55,7 @@ class LocalLink:
         began = time.monotonic()
         process = await self._start(command, asyncio.subprocess.PIPE)
         try:
-            async with asyncio.timeout(timeout or 15):
+            async with asyncio.timeout(timeout or HANG):
                 out, err = await process.communicate(input)
         except TimeoutError:
             raise LinkError(Fault.TIMEOUT, "no answer", where=self._host) from None

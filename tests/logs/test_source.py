@@ -23,6 +23,7 @@ from muva_console.ops.pm2.model import Process
 from tests.logs.bus_server import BusServer
 from tests.logs.helpers import process, until
 from tests.logs.local_link import LocalLink
+from tests.patience import HANG
 
 
 class Collector:
@@ -130,7 +131,7 @@ async def test_of_gigabytes_only_the_end_is_read(tmp_path: Path) -> None:
         file.seek(0, os.SEEK_END)
         file.write(b"\nlast but one\nlast\n")
     link = LocalLink()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG):
         lines = await history(link, one, 2)
     assert [each.text for each in lines if each.stream is Stream.OUT] == ["last but one", "last"]
     assert len(link.commands) == 1

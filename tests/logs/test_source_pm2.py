@@ -13,6 +13,7 @@ from muva_console.ops.logs.buffer import LogState
 from muva_console.ops.logs.model import Clock, LogLine, Stream
 from muva_console.ops.logs.source import LogFollower
 from tests.conftest import in_thread
+from tests.patience import HANG
 from tests.pm2.real_pm2 import Pm2
 
 CHATTY = """
@@ -51,7 +52,7 @@ async def test_a_process_that_never_stops_talking_is_heard_without_a_gap(
         follower = LogFollower(
             pm2.link(), listed.processes, bus=reader.bus, lines=100_000, on_state=states.append
         )
-        async with asyncio.timeout(30), aclosing(follower.batches()) as batches:
+        async with asyncio.timeout(HANG), aclosing(follower.batches()) as batches:
             live_at = None
             async for batch in batches:
                 got += batch

@@ -15,6 +15,7 @@ from muva_console.ops.journal import Journal
 from muva_console.ops.operations import Event, EventKind, Plan, PlannedCommand, Tier
 from muva_console.ops.performer import Confirmation, Performer
 from muva_console.ops.readings import utc_now
+from tests.patience import HANG
 
 DANA = Engineer(name="dana", host="jump-1", origin="test", account="dana")
 EVE = Engineer(name="eve", host="jump-1", origin="test", account="eve")
@@ -127,6 +128,6 @@ async def act(performer: Performer, operation: Scripted, confirmation: Confirmat
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition, with a deadline."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG):
         while not condition():
             await asyncio.sleep(0.002)

@@ -17,6 +17,7 @@ from muva_console.ops.errors import Refused
 from muva_console.ops.journal import Filter, Journal, Kind
 from muva_console.ops.operations import Event, EventKind, Plan, Tier
 from muva_console.ops.performer import PLAN_VALID, Confirmation, Performer
+from tests.patience import HANG
 from tests.performer.conftest import DANA, Clock, Scripted, event, redact
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class Acting(RuleBasedStateMachine):
         self.refused = 0
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(asyncio.wait_for(work, 20))
+        return self.loop.run_until_complete(asyncio.wait_for(work, HANG))
 
     @rule(
         thing=st.sampled_from(TARGETS), script=st.sampled_from(SCRIPTS), tier=st.sampled_from(list(Tier)),
@@ -137,7 +138,7 @@ class Acting(RuleBasedStateMachine):
         if how == "close":
             self.run(self.performer.close())
             for running in list(self.running.values()):
-                self.run(asyncio.wait_for(running.task, 5))
+                self.run(asyncio.wait_for(running.task, HANG))
                 self.ended(running, viewed=True)
             self.running.clear()
             return

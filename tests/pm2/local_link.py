@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links.base import CommandResult, LinkState, LinkStatus, StreamWriterLike
 from muva_console.ops.readings import utc_now
+from tests.patience import HANG
 
 
 class LocalLink:
@@ -56,7 +57,7 @@ class LocalLink:
             start_new_session=True,
         )
         try:
-            async with asyncio.timeout(timeout or 15):
+            async with asyncio.timeout(timeout or HANG):
                 stdout, stderr = await process.communicate(input)
         except TimeoutError:
             raise LinkError(Fault.TIMEOUT, "timed out", where="vps") from None

@@ -17,6 +17,7 @@ import psutil
 
 from muva_console.config.model import Host
 from muva_console.ops.processes import ProcessReader
+from tests.patience import HANG
 from tests.pm2.local_link import LocalLink
 
 SERVER = """
@@ -66,7 +67,7 @@ class Pm2:
             env={**self.env, **env},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG,
             cwd=self.folder,
             check=False,
         )
@@ -129,7 +130,7 @@ class Pm2:
         return ProcessReader(self.link(forwarding=forwarding), self.host_config(), restart_window=window)
 
 
-def wait(condition: Callable[[], bool], timeout: float = 15.0) -> None:
+def wait(condition: Callable[[], bool], timeout: float = HANG) -> None:
     """Until `condition` holds; AssertionError when it does not in time."""
     end = time.monotonic() + timeout
     while not condition():

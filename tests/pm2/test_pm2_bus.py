@@ -14,6 +14,7 @@ import pytest
 from muva_console.ops.pm2.bus import BUFFER_ITEMS, BusItem, Pm2Bus, Subscription
 from muva_console.ops.pm2.model import BusNotice, LogChunk, NoticeKind, ProcessEvent
 from muva_console.ops.readings import utc_now
+from tests.patience import HANG
 from tests.pm2.local_link import LocalLink
 from tests.pm2.real_pm2 import FLOOD, SERVER, Pm2
 
@@ -25,7 +26,7 @@ LIMIT = 2_000_000
 async def take(subscription: Subscription, wanted: Callable[[list[BusItem]], bool]) -> list[BusItem]:
     """Items until they are as wanted."""
     items: list[BusItem] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(HANG):
         async for item in subscription:
             items.append(item)
             if wanted(items):
@@ -49,7 +50,7 @@ def _event(items: list[BusItem], event: str) -> bool:
     return any(isinstance(item, ProcessEvent) and item.event == event for item in items)
 
 
-async def until(condition: Callable[[], bool], timeout: float = 15.0) -> None:
+async def until(condition: Callable[[], bool], timeout: float = HANG) -> None:
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
@@ -164,7 +165,7 @@ async def test_a_flood_is_drained_whoever_reads(pm2: Pm2) -> None:
     daemon = psutil.Process(pm2.daemon)
     before = daemon.memory_info().rss
     os.kill(flood.pid, signal.SIGUSR2)
-    await until(lambda: reader.bus.received > 30_000_000, timeout=30)
+    await until(lambda: reader.bus.received > 30_000_000, timeout=HANG)
     os.kill(flood.pid, signal.SIGSTOP)
     read = reader.bus.received
     await asyncio.sleep(0.3)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.pm2 import amp, client
 from muva_console.ops.pm2.client import Call, Method, RpcClient, RpcError
+from tests.patience import HANG
 from tests.pm2.local_link import LocalLink
 from tests.pm2.real_pm2 import Pm2
 
@@ -234,7 +235,7 @@ async def test_pipelined_with_the_real_daemon(shared: Pm2) -> None:
     order: list[str] = []
 
     async def ask(call: Call) -> str:
-        answer = bytes(await rpc.call(call, timeout=20))
+        answer = bytes(await rpc.call(call, timeout=HANG))
         order.append(call.method)
         return answer.decode()
 

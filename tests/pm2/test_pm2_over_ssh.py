@@ -13,6 +13,7 @@ from muva_console.drill.state import Estate
 from muva_console.ops.links.ssh import SshLink
 from muva_console.ops.pm2.model import BusNotice, NoticeKind
 from muva_console.ops.processes import COMMAND, SOCKET, ProcessReader
+from tests.patience import HANG
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ async def test_a_reading_and_the_bus(estate: Estate, link: SshLink) -> None:
         assert (process.status, process.tree, process.restarts_in_window) == ("online", True, 0)
         assert len(process.commit) == 40
         assert process.cwd.startswith(str(estate.host_home))
-    async with reader.bus.subscribe(logs=False) as heard, asyncio.timeout(10):
+    async with reader.bus.subscribe(logs=False) as heard, asyncio.timeout(HANG):
         notice = await anext(heard)
         assert isinstance(notice, BusNotice)
         assert notice.kind is NoticeKind.CONNECTED
@@ -42,11 +43,11 @@ async def test_a_dropped_connection_is_mended_under_the_reader(link: SshLink) ->
     reader = ProcessReader(link, link.settings)
     subscription = reader.bus.subscribe(logs=False)
     await reader.read()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG):
         await anext(subscription)
     (await link.connect()).abort()
     assert (await reader.read()).source == SOCKET
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG):
         kinds = [(await anext(subscription)) for _ in range(2)]
     assert [k.kind for k in kinds if isinstance(k, BusNotice)] == [NoticeKind.LOST, NoticeKind.CONNECTED]
     await reader.close()

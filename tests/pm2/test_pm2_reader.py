@@ -20,6 +20,7 @@ from muva_console.ops.links.base import CommandResult
 from muva_console.ops.pm2 import survey
 from muva_console.ops.pm2.model import Process, ProcessList
 from muva_console.ops.processes import COMMAND, SOCKET, Pm2Down, ProcessReader
+from tests.patience import HANG
 from tests.pm2.local_link import LocalLink
 from tests.pm2.real_pm2 import SERVER, Pm2, wait
 
@@ -36,7 +37,7 @@ NAMES = {
 
 
 async def until(
-    reader: ProcessReader, wanted: Callable[[dict[str, Process]], bool], timeout: float = 15.0
+    reader: ProcessReader, wanted: Callable[[dict[str, Process]], bool], timeout: float = HANG
 ) -> dict[str, Process]:
     """Read until the processes are as wanted."""
     end = time.monotonic() + timeout

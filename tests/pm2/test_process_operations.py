@@ -25,6 +25,7 @@ from muva_console.ops.process_operations import (
 )
 from muva_console.ops.processes import ProcessReader
 from muva_console.ops.readings import Finding, Level, utc_now
+from tests.patience import HANG
 from tests.pm2.real_pm2 import LOOP, SERVER, Pm2, wait
 
 MIB = 1024 * 1024
@@ -55,7 +56,7 @@ def texts(events: list[Event], kind: EventKind) -> list[str]:
 
 
 async def heard(subscription: Subscription, label: str) -> bool:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG):
         async for item in subscription:
             if isinstance(item, ProcessEvent) and item.event == label:
                 return item.manually

@@ -10,6 +10,7 @@ import pytest
 from muva_console.config.model import Database, Secret
 from muva_console.ops.links.base import CommandLog
 from muva_console.ops.links.postgres import PostgresLink
+from tests.patience import HANG
 
 from .server import PASSWORD, Server, running_server
 
@@ -69,6 +70,6 @@ async def connect(cluster: Server, user: str = "postgres") -> asyncpg.Connection
         user=user,
         password=PASSWORD,
         database="postgres",
-        timeout=10,
+        timeout=HANG,
         ssl=False,
     )

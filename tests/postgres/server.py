@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.patience import HANG
+
 PASSWORD = "p@ss:w/rd %41'"  # what must be escaped in a URL and must be seen nowhere
 MAX_CONNECTIONS = 12
 _NOBODY = 65534
@@ -65,7 +67,7 @@ class Server:
             ],
             check=True,
             capture_output=True,
-            timeout=60,
+            timeout=HANG,
             env=self._environment(),
         )
         settings = {
@@ -92,9 +94,9 @@ class Server:
                 env=self._environment(),
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + HANG
         ready = [str(programs() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        while subprocess.run(ready, check=False, timeout=10).returncode != 0:
+        while subprocess.run(ready, check=False, timeout=HANG).returncode != 0:
             assert self._process.poll() is None, (self._folder / "log").read_text()
             assert time.monotonic() < deadline, "PostgreSQL does not get ready"
             time.sleep(0.02)
@@ -106,12 +108,12 @@ class Server:
             return
         process.send_signal(how)
         try:
-            process.wait(20)
+            process.wait(HANG)
         except subprocess.TimeoutExpired:
             self._process = process
             self.freeze(thaw=True)
             process.send_signal(signal.SIGQUIT)
-            process.wait(20)
+            process.wait(HANG)
             self._process = None
 
     @contextmanager

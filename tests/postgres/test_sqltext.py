@@ -62,7 +62,7 @@ def test_any_text_becomes_one_harmless_line(query: str) -> None:
 def test_a_hostile_query_takes_linear_time() -> None:
     import time
 
-    began = time.perf_counter()
+    began = time.process_time()
     for text in (
         "'" * 20_001,
         "E'" + "\\" * 20_001,
@@ -72,7 +72,7 @@ def test_a_hostile_query_takes_linear_time() -> None:
         "$a" * 10_000,
     ):
         mask(text)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 10, "quadratic work takes minutes"
 
 
 def test_names_are_quoted() -> None:

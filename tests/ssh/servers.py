@@ -20,6 +20,7 @@ import asyncssh
 import psutil
 
 from muva_console.config.model import Host, Seconds
+from tests.patience import HANG
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 USER = getpass.getuser()
@@ -42,7 +43,7 @@ def free_port() -> int:
         return port
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0, what: str = "") -> None:
+async def until(condition: Callable[[], object], seconds: float = HANG, what: str = "") -> None:
     """Wait for a condition; fail when it does not come true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -105,8 +106,8 @@ class Server:
             "identity": self.user_key,
             "known_hosts": self.known_hosts,
             "ssh_config": self.empty_config,
-            "connect_timeout": Seconds(8.0),
-            "command_timeout": Seconds(15.0),
+            "connect_timeout": Seconds(HANG),
+            "command_timeout": Seconds(HANG),
         }
         return Host(**(given | changes))
 
@@ -255,7 +256,7 @@ class OpenSshServer(Server):
 
     async def _listens(self, port: int) -> bool:
         assert self._process is not None
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + HANG
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +15,7 @@ from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links import ssh_wrap
 from muva_console.ops.links.base import CommandLog, LinkStatus
 from muva_console.ops.links.ssh import SshLink
+from tests.patience import HANG
 from tests.ssh.conftest import MakeLink
 from tests.ssh.servers import MakeServer, Server, Tag, until
 
@@ -32,10 +32,8 @@ async def test_a_signal_is_told_as_128_and_its_number(link: SshLink) -> None:
 
 
 async def test_a_command_that_asks_gets_end_of_file(link: SshLink) -> None:
-    began = time.monotonic()
-    result = await link.run("read -r answer || echo nobody", timeout=10)
+    result = await link.run("read -r answer || echo nobody", timeout=HANG)
     assert result.stdout == b"nobody\n"
-    assert time.monotonic() - began < 5
 
 
 async def test_input_arrives_whole(link: SshLink) -> None:
@@ -46,7 +44,7 @@ async def test_input_arrives_whole(link: SshLink) -> None:
 
 
 async def test_input_that_nobody_reads_hangs_nothing(link: SshLink) -> None:
-    result = await link.run("exec <&-; sleep 0.05; echo done", input=b"x" * 3_000_000, timeout=10)
+    result = await link.run("exec <&-; sleep 0.05; echo done", input=b"x" * 3_000_000, timeout=HANG)
     assert result.stdout == b"done\n"
 
 
@@ -64,7 +62,7 @@ async def test_a_command_line_passes_every_shell_unharmed(link: SshLink, text: s
 
 async def test_a_gigabyte_is_cut_at_the_limit_and_its_command_ended(link: SshLink) -> None:
     tag = Tag()
-    result = await link.run(tag("head -c 1000000000 /dev/zero; sleep 600"), limit=100_000, timeout=30)
+    result = await link.run(tag("head -c 1000000000 /dev/zero; sleep 600"), limit=100_000, timeout=HANG)
     assert result.truncated
     assert len(result.stdout) == 100_000
     await until(lambda: not tag.alive(), what="the command's end")
@@ -82,11 +80,10 @@ STUBBORN = "(trap '' TERM; sleep 601; sleep 602) & sleep 603 & sh -c 'sleep 604 
 async def test_a_command_that_takes_too_long_ends_on_the_host_with_its_children(link: SshLink) -> None:
     await link.connect()
     tag = Tag()
-    began = time.monotonic()
     with pytest.raises(LinkError) as caught:
-        await link.run(tag(STUBBORN), timeout=0.7)
+        async with asyncio.timeout(HANG):
+            await link.run(tag(STUBBORN), timeout=0.7)
     assert caught.value.fault is Fault.TIMEOUT
-    assert time.monotonic() - began < 3
     await until(lambda: not tag.alive(), what="the end of the command and its children")
     assert (await link.run("echo still")).stdout == b"still\n"
 
@@ -130,7 +127,8 @@ async def test_what_a_command_leaves_behind_on_purpose_lives_on(link: SshLink) -
     # numbers of this very run: another worker runs the same test against the other server, and ends its own
     first, second = (random.randint(10_000, 10**8) for _ in range(2))
     await link.run(tag(f"setsid sleep {first} >/dev/null 2>&1 & nohup sleep {second} >/dev/null 2>&1 &"))
-    await asyncio.sleep(0.2)
+    await until(lambda: len(tag.alive()) == 2, what="both to run")
+    await asyncio.sleep(0.2)  # in which a command's children are ended
     assert len(tag.alive()) == 2
     for seconds in (first, second):
         await link.run(f"pkill -f '^sleep {seconds}$'")
@@ -140,10 +138,8 @@ async def test_a_child_that_keeps_the_output_open_delays_nothing(server: Server,
     if server.kind == "asyncssh":
         pytest.skip("the asyncssh server tells the exit status only after the end of the output")
     tag = Tag()
-    began = time.monotonic()
-    result = await link.run(tag("sleep 609 & echo answered"), timeout=20)
+    result = await link.run(tag("sleep 609 & echo answered"), timeout=HANG)
     assert result.stdout == b"answered\n"
-    assert time.monotonic() - began < 5
     await link.run("pkill -f '^sleep 609$'")
 
 

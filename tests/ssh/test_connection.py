@@ -17,6 +17,7 @@ from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links import backoff
 from muva_console.ops.links.base import CommandLog, LinkState, LinkStatus
 from muva_console.ops.links.ssh import SshLink, ssh_links
+from tests.patience import HANG
 from tests.ssh.conftest import MakeLink
 from tests.ssh.servers import USER, MakeServer, Proxy, Server, free_port, make_key, until
 
@@ -85,11 +86,10 @@ async def silent() -> AsyncIterator[int]:
 
 async def test_a_host_that_accepts_and_says_nothing(silent: int, make_link: MakeLink) -> None:
     link = make_link(Host(address="127.0.0.1", port=silent, connect_timeout=Seconds(0.4)))
-    began = time.monotonic()
-    error = await fails(link)
+    async with asyncio.timeout(HANG):
+        error = await fails(link)
     assert error.fault is Fault.TIMEOUT
     assert "accepts connections" in error.what
-    assert time.monotonic() - began < 2
 
 
 async def test_a_host_that_does_not_answer_at_all(make_link: MakeLink) -> None:
@@ -232,11 +232,9 @@ async def test_a_network_gone_silent_in_mid_command(
     link = make_link(server.host(port=proxy.port, keepalive=Seconds(0.2)))
     await link.connect()
     proxy.freeze()
-    began = time.monotonic()
     with pytest.raises(LinkError) as caught:
-        await link.run("true", timeout=10)
-    assert caught.value.fault is Fault.CLOSED
-    assert time.monotonic() - began < 5
+        await link.run("true", timeout=HANG)
+    assert caught.value.fault is Fault.CLOSED, "noticed long before the command's own time is up"
     proxy.thaw()
     assert (await link.run("echo back")).stdout == b"back\n"
 
@@ -274,7 +272,7 @@ async def test_it_comes_back_with_the_server(server: Server, make_link: MakeLink
         except LinkError:
             return False
 
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + HANG
     while not await again():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
@@ -285,7 +283,7 @@ async def test_it_comes_back_with_the_server(server: Server, make_link: MakeLink
 async def test_back_off_is_respected_and_can_be_skipped(
     make_link: MakeLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backoff, "BASE", 30.0)
+    monkeypatch.setattr(backoff, "BASE", 2 * HANG)
     accepted = 0
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -300,7 +298,7 @@ async def test_back_off_is_respected_and_can_be_skipped(
     for _ in range(5):
         began = time.monotonic()
         again = await fails(link)
-        assert time.monotonic() - began < 0.2
+        assert time.monotonic() - began < backoff.BASE / 2, "nobody waits for the next attempt"
         assert (again.fault, again.what) == (first.fault, first.what)
         assert "Next attempt in" in again.next
     assert accepted == 1

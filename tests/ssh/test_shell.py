@@ -17,6 +17,7 @@ from muva_console.config.model import Host
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links import shell
 from muva_console.ops.links.ssh import SshLink
+from tests.patience import HANG
 from tests.ssh.conftest import MakeLink
 from tests.ssh.servers import SSHD, MakeServer, OpenSshServer, Server, make_key, until
 
@@ -26,7 +27,7 @@ needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="OpenSSH's cl
 async def ssh(argv: list[str], typed: str) -> tuple[int, str]:
     """Run an ssh command line with `typed` as input, off the event loop (a server may live in it)."""
     done = await asyncio.to_thread(
-        subprocess.run, argv, input=typed, capture_output=True, text=True, timeout=30, check=False
+        subprocess.run, argv, input=typed, capture_output=True, text=True, timeout=HANG, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -181,7 +182,7 @@ async def test_the_escape_hangs_up(link: SshLink, window: Window) -> None:
     window.type("sleep 641\r")
     await asyncio.sleep(0.1)
     window.type("\r~.")
-    assert await asyncio.wait_for(task, 5) == 255
+    assert await asyncio.wait_for(task, HANG) == 255
 
 
 async def test_a_lost_connection_gives_the_terminal_back(vps: Server, link: SshLink, window: Window) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from muva_console.ops.links import ssh_wrap
+from tests.patience import HANG
 from tests.ssh.servers import Tag, until
 
 BASIC = ("head", "base64", "sleep", "cat", "kill")
@@ -50,7 +51,7 @@ async def start(line: str, tools: Path) -> asyncio.subprocess.Process:
 async def test_output_status_and_input(tools: Path) -> None:
     encoded = ssh_wrap.encode_input(b"in\0put\n\n")
     child = await start(
-        ssh_wrap.wrap_run("cat; echo err >&2; exit 7", timeout=20, input_size=len(encoded)), tools
+        ssh_wrap.wrap_run("cat; echo err >&2; exit 7", timeout=HANG, input_size=len(encoded)), tools
     )
     assert child.stdin is not None
     child.stdin.write(encoded)
@@ -75,7 +76,7 @@ async def test_the_end_of_the_lifeline_is_the_command_s(tools: Path, make: str) 
     assert child.stdin is not None
     assert await child.stdout.readline() == b"on\n"
     child.stdin.close()
-    await asyncio.wait_for(child.wait(), 10)
+    await asyncio.wait_for(child.wait(), HANG)
     await until(lambda: not tag.alive(), what="the command's end")
 
 
@@ -86,7 +87,7 @@ async def test_the_host_bounds_a_command_that_lost_its_client(
     monkeypatch.setattr(ssh_wrap, "MARGIN", 0.0)
     tag = Tag()
     child = await start(ssh_wrap.wrap_run(tag("sleep 651 & sleep 652"), timeout=0.3), Path("/usr/bin:/bin"))
-    assert await asyncio.wait_for(child.wait(), 10) == 124
+    assert await asyncio.wait_for(child.wait(), HANG) == 124
     await until(lambda: not tag.alive(), what="the command's end")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shlex
 import subprocess
-import time
 
 import pytest
 
@@ -13,6 +12,7 @@ from muva_console.ops.errors import Fault
 from muva_console.ops.links.addresses import curl_line, shown_url
 from muva_console.ops.links.base import CommandLog, LinkStatus
 from muva_console.ops.links.web import WebLink
+from tests.patience import HANG
 
 from .conftest import page, replying, serving
 
@@ -109,7 +109,7 @@ async def test_the_line_does_what_the_console_did() -> None:
         process = await asyncio.create_subprocess_shell(
             line.replace("a b", "a%20b"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        out, err = await asyncio.wait_for(process.communicate(), 10)
+        out, err = await asyncio.wait_for(process.communicate(), HANG)
     assert (process.returncode, out) == (0, b'{"status":"healthy"}'), err
 
 
@@ -198,10 +198,8 @@ async def test_a_sample_stops_when_it_knows_enough_and_when_its_time_is_up(web: 
         await keep_alive(reader, writer)
 
     async with serving(slow) as port:
-        began = time.perf_counter()
-        some = await web.sample(f"http://127.0.0.1:{port}/", 10_000, timeout=5, concurrency=2, budget=0.5)
-        assert 0 < len(some) < 10_000
-        assert time.perf_counter() - began < 2
+        some = await web.sample(f"http://127.0.0.1:{port}/", 10_000, timeout=HANG, concurrency=2, budget=0.5)
+        assert 0 < len(some) < 1_000, "it ends when its time is up, and not when it has them all"
 
 
 async def test_another_services_trouble_is_not_the_applications(log: CommandLog) -> None:
@@ -268,8 +266,8 @@ async def test_a_cancelled_request_leaves_nothing_behind(web: WebLink) -> None:
     arrived = asyncio.Event()
     async with serving(silent) as port:
         task = asyncio.create_task(web.get(f"http://127.0.0.1:{port}/", timeout=30))
-        await asyncio.wait_for(arrived.wait(), 5)
+        await asyncio.wait_for(arrived.wait(), HANG)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), HANG)

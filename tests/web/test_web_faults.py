@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import socket
 import ssl
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from muva_console.ops.errors import Fault
 from muva_console.ops.links.base import CommandLog, LinkStatus
 from muva_console.ops.links.resolver import Resolver
 from muva_console.ops.links.web import BODY_LIMIT, WebLink
+from tests.patience import HANG
 
 from .conftest import Authority, page, replying, serving
 
@@ -56,22 +56,21 @@ async def test_a_hanging_look_up_times_out_and_holds_up_nobody(log: CommandLog) 
     def lookup(host: str, port: int) -> list[tuple[int, str]]:
         asked.append(host)
         if host.startswith("hanging"):
-            release.wait(30)
+            release.wait(2 * HANG)
         return [(int(socket.AF_INET), "127.0.0.1")]
 
     async with serving(replying(page(b"{}"))) as port:
         link = WebLink("web", log, resolver=Resolver(lookup))
         await link.get(f"http://127.0.0.1:{port}/", timeout=5)
-        began = time.perf_counter()
         hanging = [link.get(f"http://hanging{n % 40}.test:{port}/", timeout=0.5) for n in range(80)]
-        answers = await asyncio.gather(*hanging, link.get(f"http://quick.test:{port}/", timeout=5))
-        took = time.perf_counter() - began
+        async with asyncio.timeout(HANG):
+            quick = link.get(f"http://quick.test:{port}/", timeout=HANG)
+            answers = await asyncio.gather(*hanging, quick)
         release.set()
     assert {a.fault for a in answers[:-1]} == {Fault.TIMEOUT}
     assert "name was not resolved" in answers[0].error
     assert answers[-1].status == 200
     assert answers[-1].timing.dns is not None
-    assert took < 2.5
     assert len(asked) == 41, "eighty requests for forty names are forty look-ups"
 
 
@@ -94,12 +93,11 @@ async def test_a_server_that_accepts_and_says_nothing(web: WebLink) -> None:
         await reader.read()
 
     async with serving(silent) as port:
-        began = time.perf_counter()
-        answer = await web.get(f"http://127.0.0.1:{port}/", timeout=0.4)
+        async with asyncio.timeout(HANG):
+            answer = await web.get(f"http://127.0.0.1:{port}/", timeout=0.4)
     assert answer.fault is Fault.TIMEOUT
     assert answer.error == "connected, but no answer within 0.4 s"
     assert answer.timing.connect is not None
-    assert time.perf_counter() - began < 1.5
 
 
 @pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"])
@@ -113,9 +111,8 @@ async def test_dripping_bytes_do_not_stretch_the_deadline(web: WebLink, first: b
             await asyncio.sleep(0.05)
 
     async with serving(drip) as port:
-        began = time.perf_counter()
-        answer = await web.get(f"http://127.0.0.1:{port}/", timeout=0.5)
-    assert time.perf_counter() - began < 1.5
+        async with asyncio.timeout(HANG):
+            answer = await web.get(f"http://127.0.0.1:{port}/", timeout=0.5)
     assert answer.fault is Fault.TIMEOUT
     assert answer.status == (200 if first else None)
     assert answer.json is None
@@ -139,11 +136,9 @@ async def test_a_gzip_bomb_is_not_inflated(web: WebLink) -> None:
     bomb = gzip.compress(b"\0" * 100_000_000, 1)
     raw = page(bomb, headers="Content-Encoding: gzip\r\n")
     async with serving(replying(raw)) as port:
-        began = time.perf_counter()
-        answer = await web.get(f"http://127.0.0.1:{port}/", timeout=10)
+        answer = await web.get(f"http://127.0.0.1:{port}/", timeout=HANG)
     assert answer.body_truncated
     assert len(answer.body) <= BODY_LIMIT
-    assert time.perf_counter() - began < 5
 
 
 async def test_a_compressed_document_is_read(web: WebLink) -> None:
