@@ -86,6 +86,7 @@ async def run_local(
     input: bytes | None = None,
     log: CommandLog | None = None,
     shown: str = "",
+    leftovers: bool = True,
 ) -> LocalResult:
     """Run a command to its end: a str by ``/bin/sh -c``, a sequence as it is.
 
@@ -96,7 +97,8 @@ async def run_local(
 
     `on_line` is told clean lines (harmless, redacted, capped), not more than `AT_ONCE` at a time; `keep`
     is a file for all of them (0600, the first 50 MiB; its folder is made). `shown` is what the command
-    log has instead of the command. A non-zero exit status is an answer, not an error.
+    log has instead of the command; `leftovers` False spares the search for what outlives a command that
+    is known to leave nothing. A non-zero exit status is an answer, not an error.
 
     Raises LinkError: MISSING when there is no such program or folder, OTHER when it cannot be started
     or its output cannot be kept.
@@ -105,7 +107,7 @@ async def run_local(
     run = _Run(limit, on_line, keep)
     outcome = "given up"
     try:
-        result = await run.go(command, cwd, timeout, _environment(env, without), input)
+        result = await run.go(command, cwd, timeout, _environment(env, without), input, leftovers)
         outcome = _outcome(result)
         return result
     except LinkError as error:
@@ -159,6 +161,7 @@ class _Run:
         timeout: float,
         environment: dict[str, str],
         input: bytes | None,
+        leftovers: bool,
     ) -> LocalResult:
         """Start the command, read what it prints, and end it."""
         tag = environment[TAG] = new_tag()
@@ -183,7 +186,8 @@ class _Run:
                 await _first((self._closed,), _LEFTOVERS)
         finally:
             try:
-                await _to_the_end(asyncio.to_thread(end_tree, process.pid, tag))
+                if leftovers or not ended.is_set():
+                    await _to_the_end(asyncio.to_thread(end_tree, process.pid, tag))
                 await _first((self._closed,), _DRAIN)
             finally:
                 for number in (descriptor, process.stdout.fileno(), process.stderr.fileno()):
@@ -239,15 +243,15 @@ class _Run:
         if self._total > self._limit:
             self._over.set()
 
-    def _tell(self, lines: list[str]) -> None:
+    def _tell(self, text: str) -> None:
         if self._kept is not None and self._keep_error is None:
             try:
-                self._kept.add(lines)
+                self._kept.add(text)
             except OSError as error:
                 self._keep_error = error
                 self._over.set()
         if self._on_line is not None:
-            for line in lines[-AT_ONCE:]:
+            for line in text.rsplit("\n", AT_ONCE)[-AT_ONCE:]:
                 self._on_line(sanitise_line(line))
 
 

@@ -18,6 +18,7 @@ KEEP = 50 * 1024 * 1024
 """Bytes kept of a command's output in a file."""
 _MARGIN = 256
 """Bytes before a cut that are left out too: half a secret is no longer known for one."""
+_TOO_LONG = re.compile(rb"[^\n]{%d,}" % (LONGEST + 1))
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z ]{0,40}PRIVATE KEY-----")
 
@@ -27,13 +28,15 @@ class Lines:
     a progress bar is many short lines and not one long one.
     """
 
-    def __init__(self, tell: Callable[[list[str]], None]) -> None:
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        """`tell` gets one or more whole lines at a time, without the last one's newline."""
         self._tell = tell
         self._rest = b""
         self._cut = False
         """The line that has begun was longer than `LONGEST`: what follows of it is left out."""
         self._after_return = False
-        self._clean = Cleaner()
+        self._in_key = False
+        """A private key has begun and not ended."""
 
     def feed(self, data: bytes) -> None:
         """Take what was read next."""
@@ -42,48 +45,40 @@ class Lines:
         if not data:
             return
         self._after_return = data.endswith(b"\r")
-        *whole, rest = (self._rest + data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")).split(b"\n")
-        if whole and self._cut:
-            whole, self._cut = whole[1:], False
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if self._cut:
-            rest = b""
-        elif len(rest) > LONGEST:
-            whole.append(rest)
+            _, newline, data = data.partition(b"\n")
+            if not newline:
+                return
+            self._cut = False
+        whole, newline, rest = (self._rest + data).rpartition(b"\n")
+        if newline:
+            self._pass(whole)
+        if len(rest) > LONGEST:
+            self._pass(rest)
             rest, self._cut = b"", True
         self._rest = rest
-        if whole:
-            self._pass([_shorten(line) for line in whole])
 
     def end(self) -> None:
         """The pipe has ended: what has no newline is a line too."""
         if self._rest:
-            self._pass([self._rest])
+            self._pass(self._rest)
             self._rest = b""
 
-    def _pass(self, lines: list[bytes]) -> None:
-        self._tell(self._clean.clean(b"\n".join(lines)))
+    def _pass(self, data: bytes) -> None:
+        text = sanitise(_TOO_LONG.sub(_shorten, data))
+        # in one go where nothing can be a secret: the loop would hold the screen up in a flood
+        if self._in_key or not redactor.innocent(text):
+            text = "\n".join([self._redact(line) for line in text.split("\n")])
+        self._tell(text)
 
-
-class Cleaner:
-    """Makes lines harmless and takes secrets out, private keys over several lines included."""
-
-    def __init__(self) -> None:
-        self._in_key = False
-
-    def clean(self, data: bytes) -> list[str]:
-        """The lines of `data`, which ends where a line does."""
-        text = sanitise(data)
-        if not self._in_key and redactor.innocent(text):
-            return text.split("\n")
-        return [self._line(line) for line in text.split("\n")]
-
-    def _line(self, line: str) -> str:
+    def _redact(self, line: str) -> str:
         if self._in_key:
             self._in_key = not _KEY_ENDS.search(line)
             return REDACTED
         begins = [found.end() for found in _KEY_BEGINS.finditer(line)]
-        if begins and not _KEY_ENDS.search(line, begins[-1]):
-            self._in_key = True
+        self._in_key = bool(begins) and not _KEY_ENDS.search(line, begins[-1])
         return redact(line)
 
 
@@ -98,11 +93,11 @@ class Kept:
         self._left = limit
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
 
-    def add(self, lines: list[str]) -> None:
+    def add(self, text: str) -> None:
         """Write lines, as long as there is room. Raises OSError (a full disk)."""
         if self._left <= 0:
             return
-        data = ("\n".join(lines) + "\n").encode("utf-8", "replace")
+        data = (text + "\n").encode("utf-8", "replace")
         if len(data) > self._left:
             data = data[: self._left].rpartition(b"\n")[0] + "\n… the rest was not kept\n".encode()
             self._left = 0
@@ -120,7 +115,7 @@ def clean_lines(data: bytes) -> list[str]:
     empty ones at the end.
     """
     found: list[str] = []
-    lines = Lines(found.extend)
+    lines = Lines(lambda text: found.extend(text.split("\n")))
     lines.feed(data)
     lines.end()
     shown = [sanitise_line(line) for line in found]
@@ -129,5 +124,5 @@ def clean_lines(data: bytes) -> list[str]:
     return shown
 
 
-def _shorten(line: bytes) -> bytes:
-    return line if len(line) <= LONGEST else line[: LONGEST - _MARGIN] + " …".encode()
+def _shorten(line: re.Match[bytes]) -> bytes:
+    return line[0][: LONGEST - _MARGIN] + " …".encode()

@@ -12,7 +12,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from uuid import uuid4
 
 from msgspec import Struct
@@ -126,9 +125,13 @@ def _processes() -> list[_Stat]:
 def _stat(pid: int) -> _Stat | None:
     try:
         # "PID (name) state PPID PGRP SESSION …" (proc(5)): the name may hold spaces and brackets
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
         return _Stat(
-            pid=pid, state=fields[0], parent=int(fields[1]), session=int(fields[3]), started=int(fields[19])
+            pid=pid,
+            state=fields[0].decode(),
+            parent=int(fields[1]),
+            session=int(fields[3]),
+            started=int(fields[19]),
         )
     except (OSError, IndexError, ValueError):
         return None
@@ -136,9 +139,14 @@ def _stat(pid: int) -> _Stat | None:
 
 def _environ(pid: int) -> list[bytes]:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return _read(f"/proc/{pid}/environ").split(b"\0")
     except OSError:
         return []
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as the reading
+        return file.read()
 
 
 def _lives(pid: int, started: int) -> bool:

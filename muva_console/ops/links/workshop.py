@@ -8,8 +8,8 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -191,9 +191,12 @@ class Workshop:
         )  # fmt: skip
         return result.stdout.decode("utf-8", "replace")
 
-    def worktree(self, sha: str) -> AbstractAsyncContextManager[Path]:
+    @asynccontextmanager
+    async def worktree(self, sha: str) -> AsyncGenerator[Path]:
         """A clean worktree of a commit, gone on leaving; what a console that was killed has left goes too."""
-        return _Tree(self, sha)
+        place = await self._place()
+        async with place.trees.tree(sha) as path:
+            yield path
 
     async def close(self) -> None:
         """Give up a fetch that is under way."""
@@ -229,10 +232,13 @@ class Workshop:
                         await self._borrow(place)
                     await place.git.run(
                         "fetch", "--quiet", "--prune", "--force", "--no-tags", "--no-write-fetch-head",
-                        "--no-recurse-submodules", "origin", "+refs/heads/*:refs/remotes/origin/*",
+                        "--no-recurse-submodules", "--no-auto-maintenance",
+                        "origin", "+refs/heads/*:refs/remotes/origin/*",
                         timeout=FIRST_FETCH_TIMEOUT if first else FETCH_TIMEOUT, env=place.variables,
                     )  # fmt: skip
                     place.stamp.touch()
+                    with suppress(LinkError):  # rarely anything to do; never while somebody else fetches
+                        await place.git.run("gc", "--auto", "--quiet", timeout=FETCH_TIMEOUT)
         except LinkError as error:
             error.where = self.url or error.where
             return error
@@ -246,7 +252,8 @@ class Workshop:
         with suppress(LinkError):
             await place.git.run(
                 "fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head",
-                "--no-recurse-submodules", "--", str(place.top), "+refs/*:refs/borrowed/*",
+                "--no-recurse-submodules", "--no-auto-maintenance",
+                "--", str(place.top), "+refs/*:refs/borrowed/*",
                 timeout=FIRST_FETCH_TIMEOUT,
             )  # fmt: skip
 
@@ -301,13 +308,16 @@ class Workshop:
         if result.exit_status:
             raise explain(result.output, where=str(top))
         url = os.fsdecode(result.stdout.split(b"\n")[0])
+        # the configuration as it holds in the checkout: an engineer's own may depend on where that lies
         wanted = r"^(credential\.|http\.|core\.sshcommand$)"
-        listed = await ask_checkout(top, "config", "--local", "-z", "--get-regexp", wanted, log=self._log)
+        listed = await ask_checkout(top, "config", "-z", "--get-regexp", wanted, log=self._log)
         settings = []
         for entry in listed.stdout.decode("utf-8", "replace").split("\0"):
             key, _, value = entry.partition("\n")
             if key:
                 settings.append((key, value))
+        lists = [(key, "") for key, _ in settings if key.endswith((".helper", ".extraheader"))]
+        settings = [*dict.fromkeys(lists), *settings]  # an empty value begins a list anew: nothing twice
         return _absolute(url, top), settings
 
     async def _heads(self, place: _Place) -> dict[str, str]:
@@ -354,24 +364,6 @@ class _Place:
         self.variables = as_variables([*settings, ("remote.origin.url", url or str(top))])
         if "GIT_SSH" not in os.environ or "GIT_SSH_COMMAND" in os.environ:
             self.variables["GIT_SSH_COMMAND"] = ssh_command(ssh)
-
-
-class _Tree(AbstractAsyncContextManager[Path]):
-    """A worktree whose repository is looked for on entering."""
-
-    def __init__(self, workshop: Workshop, sha: str) -> None:
-        self._workshop = workshop
-        self._sha = sha
-        self._inner: AbstractAsyncContextManager[Path] | None = None
-
-    async def __aenter__(self) -> Path:
-        place = await self._workshop._place()
-        self._inner = place.trees.tree(self._sha)
-        return await self._inner.__aenter__()
-
-    async def __aexit__(self, *error: object) -> bool | None:
-        assert self._inner is not None
-        return await self._inner.__aexit__(*error)  # type: ignore[arg-type]
 
 
 def _within(stamp: Path, seconds: float) -> bool:

@@ -26,8 +26,7 @@ _SAFE = (
     "core.fsmonitor=false",
     "core.attributesFile=/dev/null",
     "core.quotePath=false",
-    "gc.auto=0",
-    "maintenance.auto=false",
+    "gc.autoDetach=false",
     "submodule.recurse=false",
     "fetch.recurseSubmodules=false",
     "log.showSignature=false",
@@ -61,6 +60,8 @@ _LOCAL = (
 """Variables that point git at another repository (``git rev-parse --local-env-vars``) or change its output;
 they are there where the console was started by a hook or an alias.
 """
+_STARTERS = ("fetch", "worktree")
+"""Commands that may start programs of others: ssh, credential helpers, filters."""
 
 # What git, ssh and curl say (git's messages in the C locale; OpenSSH's and libcurl's have no other).
 _WORDS: tuple[tuple[str, Fault], ...] = (
@@ -108,6 +109,7 @@ class Git:
             without=_LOCAL,
             log=self._log,
             shown=shlex.join(["git", *words]),
+            leftovers=words[0] in _STARTERS,
         )
         if result.timed_out:
             what = f"git {words[0]} did not end within {timeout:g} s"
@@ -134,6 +136,7 @@ async def ask_checkout(checkout: Path, *words: str, log: CommandLog | None = Non
         env=environment(),
         without=_LOCAL,
         log=log,
+        leftovers=False,
     )
     if result.timed_out:
         raise LinkError(

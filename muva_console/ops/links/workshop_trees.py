@@ -11,8 +11,8 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -54,42 +54,37 @@ class Trees:
     async def tree(self, sha: str) -> AsyncGenerator[Path]:
         """A clean worktree of a commit. Raises LinkError."""
         name = f"{check_sha(sha)[:12]}-{uuid4().hex[:8]}"
-        path = self._folder / name
-        with self._owned(name):
-            try:
-                async with locked(self._lock):
-                    await asyncio.to_thread(self._remove_leftovers)
-                    await self._git.run("worktree", "prune", "--expire=now")
-                    await self._git.run(
-                        "worktree", "add", "--detach", "--quiet", "--force", str(path), sha,
-                        timeout=CHECKOUT_TIMEOUT,
-                    )  # fmt: skip
-                yield path
-            finally:
+        path, owned = self._folder / name, self._folder / f"{name}.lock"
+        descriptor = None
+        try:
+            async with locked(self._lock):
+                await asyncio.to_thread(self._remove_leftovers)
+                descriptor = os.open(owned, os.O_RDWR | os.O_CREAT, 0o600)
+                _try_lock(descriptor)  # nobody else knows of it
+                await self._git.run("worktree", "prune", "--expire=now")
+                await self._git.run(
+                    "worktree", "add", "--detach", "--quiet", str(path), sha, timeout=CHECKOUT_TIMEOUT
+                )
+            yield path
+        finally:
+            if descriptor is not None:
                 # in a task of its own: whoever gives the work up must not leave the folder behind
-                removal = asyncio.create_task(self._remove(path), name=f"remove {path.name}")
+                removal = asyncio.create_task(self._remove(path, owned, descriptor), name=f"remove {name}")
                 with suppress(LinkError):
                     await asyncio.shield(removal)
 
-    async def _remove(self, path: Path) -> None:
-        await asyncio.to_thread(_remove_folder, path)
+    async def _remove(self, path: Path, owned: Path, descriptor: int) -> None:
+        try:
+            await asyncio.to_thread(_remove_folder, path)
+            await asyncio.to_thread(owned.unlink, missing_ok=True)
+        finally:
+            os.close(descriptor)
         async with locked(self._lock):
             await self._git.run("worktree", "prune", "--expire=now")
 
-    @contextmanager
-    def _owned(self, name: str) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = self._folder / f"{name}.lock"
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
-            os.close(descriptor)
-
     def _remove_leftovers(self) -> None:
         """Remove what consoles that are gone have left, and end what still runs for them."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         names = {entry.name.removesuffix(".lock") for entry in self._folder.iterdir()}
         for name in names:
             lock = self._folder / f"{name}.lock"
