@@ -57,6 +57,7 @@ RELEASE_SOURCES = [
     "muva_console.ops.release.packages",
     "muva_console.ops.release.secrets",
     "muva_console.ops.release.schema",
+    "muva_console.ops.release.database_sync",
     "muva_console.ops.release.validated",
     "muva_console.ops.release.errors_seen",
     "muva_console.ops.release.plans",

@@ -37,6 +37,7 @@ class DatabaseError(LinkError):
 
 TOO_MANY = "53300"
 STARTING = "57P03"
+QUERY_CANCELED = "57014"
 
 # SQLSTATE: (fault, what, means, next)
 _STATES: dict[str, tuple[Fault, str, str, str]] = {

@@ -112,6 +112,24 @@ async def read_database(
     )
 
 
+async def fetch_rows(
+    connection: asyncpg.Connection, sql: str, arguments: Sequence[object], *, limit: int, timeout: float
+) -> list[tuple[Any, ...]]:
+    """The rows of one query, at most one more than `limit`; `timeout` (s) holds on the server. Raises what
+    asyncpg raises, the transaction then still open.
+    """
+    # row_security off: rows that a policy hides raise an error, for a count without them would be wrong
+    await connection.execute(
+        "BEGIN TRANSACTION READ ONLY; "
+        f"SET LOCAL statement_timeout = '{max(1, int(timeout * 1000))}ms'; "
+        f"SET LOCAL lock_timeout = '{int(LOCK_TIMEOUT * 1000)}ms'; "
+        "SET LOCAL search_path = pg_catalog; SET LOCAL row_security = off"
+    )
+    rows = await (await connection.cursor(sql, *arguments)).fetch(limit + 1)
+    await connection.execute("ROLLBACK")
+    return [tuple(row) for row in rows]
+
+
 async def _read_tables(
     connection: asyncpg.Connection, tables: Sequence[str], rows: Mapping[str, float]
 ) -> tuple[TableAnswer, ...]:

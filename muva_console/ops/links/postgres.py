@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from muva_console.config.model import Database
 from muva_console.ops.errors import Fault, FurtherError, LinkError, OpsError
@@ -17,13 +17,15 @@ from muva_console.ops.links.answers import DatabaseReading
 from muva_console.ops.links.backoff import Backoff
 from muva_console.ops.links.base import CommandLog, CommandRecord, HostLink, LinkState, LinkStatus, OnState
 from muva_console.ops.links.pg_address import DatabaseAddress, address_of, tls_for
-from muva_console.ops.links.pg_errors import DatabaseError, explain
+from muva_console.ops.links.pg_errors import QUERY_CANCELED, DatabaseError, explain
 from muva_console.ops.links.resolver import ResolveError, Resolver
 from muva_console.ops.readings import utc_now
 from muva_console.ops.text import sanitise_line
 
 if TYPE_CHECKING:
     import asyncpg
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT = 8.0
 """Seconds for resolving, connecting and logging in. Ours, the same as a host's."""
@@ -103,6 +105,47 @@ class PostgresLink:
         """
         from muva_console.ops.links.pg_reading import read_database
 
+        async def take(connection: asyncpg.Connection) -> DatabaseReading:
+            return await read_database(connection, critical_tables=critical_tables, long_query=long_query)
+
+        return await self._observe(take, _KEPT, timeout)
+
+    async def fetch(
+        self, sql: str, *arguments: object, limit: int = 100_000, timeout: float = READ_TIMEOUT
+    ) -> list[tuple[Any, ...]]:
+        """The rows of one query, in a READ ONLY transaction of its own that ends after `timeout` seconds on
+        the server too. Names must be qualified: the search path is pg_catalog alone. Row level security
+        hides nothing: a query that it would filter fails (42501).
+
+        Raises DatabaseError as `read` does; with the server's SQLSTATE where the query itself failed, which
+        leaves the link as it was; TOO_LARGE when there are more than `limit` rows.
+        """
+        from muva_console.ops.links.pg_reading import fetch_rows
+
+        async def take(connection: asyncpg.Connection) -> list[tuple[Any, ...]] | DatabaseError:
+            import asyncpg
+
+            try:
+                rows = await fetch_rows(connection, sql, arguments, limit=limit, timeout=timeout)
+            except asyncpg.PostgresError as error:
+                if str(error.sqlstate)[:2] in ("08", "57") and error.sqlstate != QUERY_CANCELED:
+                    raise
+                await connection.execute("ROLLBACK")
+                return self._explain(error, timeout)
+            if len(rows) > limit:
+                return DatabaseError(Fault.TOO_LARGE, f"more than {limit:,} rows", where=self.where)
+            return rows
+
+        # the server's own limit comes first, and tells what it was
+        answer = await self._observe(take, " ".join(sql.split()), timeout + 1.0)
+        if isinstance(answer, DatabaseError):
+            raise answer
+        return answer
+
+    async def _observe(
+        self, take: Callable[[asyncpg.Connection], Awaitable[T]], sql: str, timeout: float
+    ) -> T:
+        """Take a reading on the one connection, opened when there is none; `sql` is what the log tells."""
         began = time.perf_counter()
         outcome = "cancelled"
         try:
@@ -112,9 +155,7 @@ class PostgresLink:
                     connection = await self._connected()
                     try:
                         async with asyncio.timeout(timeout):
-                            reading = await read_database(
-                                connection, critical_tables=critical_tables, long_query=long_query
-                            )
+                            reading = await take(connection)
                         break
                     except BaseException as error:
                         self._drop()
@@ -131,7 +172,7 @@ class PostgresLink:
             outcome = str(error.fault)
             raise
         finally:
-            self._record(outcome, (time.perf_counter() - began) * 1000)
+            self._record(sql, outcome, (time.perf_counter() - began) * 1000)
 
     def retry_now(self) -> None:
         """Let the next reading try to connect at once, whatever the back-off says: a person asked."""
@@ -303,12 +344,12 @@ class PostgresLink:
         if self._on_state is not None and (before.status is not status or error is not None):
             self._on_state(self._state)
 
-    def _record(self, outcome: str, took_ms: float) -> None:
+    def _record(self, sql: str, outcome: str, took_ms: float) -> None:
         self._log.add(
             CommandRecord(
                 at=utc_now(),
                 where=self.where,
-                line=self.psql(_KEPT),
+                line=self.psql(sql),
                 took_ms=took_ms,
                 outcome=outcome,
                 environment=self._environment,

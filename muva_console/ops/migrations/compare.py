@@ -1,0 +1,77 @@
+"""Files against a history: where each version stands in a database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from muva_console.ops.migrations.model import FileSet, History, MigrationFile, Standing, State
+from muva_console.ops.migrations.text import shapes_of
+
+
+def compare(
+    files: FileSet, history: History, *, changed: Mapping[str, bool] | None = None
+) -> tuple[Standing, ...]:
+    """Every version of the files and of the history, sorted as text. `changed` tells of versions whose
+    file and record could be compared whether they differ (see `drifted`); others count as alike.
+    """
+    by_version = files.by_version
+    highest = history.highest
+    found = []
+    for version in sorted({*by_version, *history.applied}):
+        of_version = by_version.get(version, ())
+        file = of_version[0] if of_version else None
+        applied = history.applied.get(version)
+        name = file.name if file else (applied.name or "") if applied else ""
+        if len(of_version) > 1:
+            state = State.DUPLICATE
+        elif file is None:
+            state = State.MISSING
+        elif applied is None:
+            state = State.OUT_OF_ORDER if version < highest else State.PENDING
+        elif (changed or {}).get(version):
+            state = State.DRIFTED
+        elif applied.name is not None and applied.name != file.name:
+            state = State.RENAMED
+        else:
+            state = State.APPLIED
+        found.append(Standing(version=version, name=name, state=state, file=file, applied=applied))
+    return tuple(found)
+
+
+async def drifted(files: FileSet, texts: Mapping[str, bytes], history: History) -> dict[str, bool]:
+    """Whether file and record of a version differ in more than comments, for each where both are known.
+    `texts` are the files' contents by path.
+    """
+    pairs: list[tuple[str, bytes, bytes]] = []
+    for version, of_version in files.by_version.items():
+        applied = history.applied.get(version)
+        if applied is None or applied.text is None or len(of_version) > 1:
+            continue
+        text = texts.get(of_version[0].path)
+        if text is not None:
+            pairs.append((version, text, applied.text.encode("utf-8", "replace")))
+    shapes = await shapes_of([text for _, *both in pairs for text in both])
+    found = {}
+    for place, (version, _, _) in enumerate(pairs):
+        ours, theirs = shapes[2 * place : 2 * place + 2]
+        if ours and theirs:
+            found[version] = ours != theirs
+    return found
+
+
+async def differ(ours: Mapping[str, bytes], theirs: Mapping[str, bytes]) -> dict[str, bool]:
+    """Whether texts of the same key differ in more than comments and white space, for keys of both."""
+    keys = [key for key in ours if key in theirs]
+    unequal = [key for key in keys if ours[key] != theirs[key]]
+    shapes = await shapes_of([text for key in unequal for text in (ours[key], theirs[key])])
+    found = dict.fromkeys(keys, False)
+    for place, key in enumerate(unequal):
+        a, b = shapes[2 * place : 2 * place + 2]
+        found[key] = not a or not b or a != b
+    return found
+
+
+def pending(standings: tuple[Standing, ...]) -> tuple[MigrationFile, ...]:
+    """The files that wait to be applied, in order."""
+    waiting = (State.PENDING, State.OUT_OF_ORDER)
+    return tuple(one.file for one in standings if one.state in waiting and one.file is not None)

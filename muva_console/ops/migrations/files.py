@@ -1,0 +1,77 @@
+"""Migrations as files of a commit: which of them are migrations, in which order, and what they hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from muva_console.ops.errors import Fault, LinkError
+from muva_console.ops.migrations.model import FileSet, MigrationFile
+from muva_console.ops.release.context import Source
+
+# The Supabase CLI's own pattern; a name with a line break in it is none. `.down.sql` is golang-migrate's.
+_UP = re.compile(r"([0-9]+)_(.*)\.sql")
+_DOWN = re.compile(r"([0-9]+)_(.*)\.down\.sql")
+LARGEST = 64 * 1024 * 1024
+"""Bytes of one file that is still read. Ours."""
+
+
+def sort_files(sha: str, folder: str, paths: Iterable[str]) -> FileSet:
+    """Tell migrations from what else lies in the folder. What lies in folders below is left alone, as the
+    Supabase CLI does.
+    """
+    lead = folder.rstrip("/") + "/" if folder else ""
+    ups, downs, skipped, others = [], [], [], []
+    for path in paths:
+        name = path.removeprefix(lead)
+        if not path.startswith(lead) or "/" in name:
+            others.append(path)
+        elif down := _DOWN.fullmatch(name):
+            downs.append(MigrationFile(path=path, version=down[1], name=down[2], down=True))
+        elif up := _UP.fullmatch(name):
+            ups.append(MigrationFile(path=path, version=up[1], name=up[2]))
+        elif name.lower().endswith(".sql"):
+            skipped.append(path)
+        else:
+            others.append(path)
+    return FileSet(
+        sha=sha,
+        folder=folder,
+        migrations=tuple(sorted(ups, key=_order)),
+        downs=tuple(sorted(downs, key=_order)),
+        skipped=tuple(sorted(skipped)),
+        others=tuple(sorted(others)),
+    )
+
+
+def _order(file: MigrationFile) -> tuple[str, str]:
+    return file.version, file.name
+
+
+async def files_of(repository: Source, sha: str, folder: str) -> FileSet:
+    """The migrations of a commit, by their names. Raises LinkError."""
+    return sort_files(sha, folder, await repository.files(sha, folder))
+
+
+async def texts_of(
+    repository: Source, sha: str, paths: Iterable[str]
+) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
+    """The contents of files by path, and the paths of those that are too large to be read. Raises
+    LinkError.
+    """
+    wanted = list(paths)
+    found = dict(await repository.read_all(sha, wanted))
+    large = []
+    for path in wanted:
+        if path in found:
+            continue
+        try:
+            text = await repository.read(sha, path, limit=LARGEST)
+        except LinkError as error:
+            if error.fault is not Fault.TOO_LARGE:
+                raise
+            large.append(path)
+        else:
+            if text is not None:
+                found[path] = text
+    return found, tuple(large)

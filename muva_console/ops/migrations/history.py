@@ -1,0 +1,65 @@
+"""A database's own history of migrations, as the Supabase CLI keeps it.
+
+``supabase_migrations.schema_migrations (version text, statements text[], name text)``; hosted projects
+also have ``created_by``, ``idempotency_key`` and ``rollback``, which the CLI never makes. So the columns are
+looked up before they are selected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from muva_console.ops.links.postgres import PostgresLink
+from muva_console.ops.links.sqltext import quote_name
+from muva_console.ops.migrations.model import Applied, History
+from muva_console.ops.text import sanitise_line
+
+SCHEMA, TABLE = "supabase_migrations", "schema_migrations"
+TIMEOUT = 10.0
+"""Seconds for each of the two queries."""
+
+COLUMNS = """
+SELECT a.attname::text, pg_catalog.format_type(a.atttypid, NULL)
+  FROM pg_catalog.pg_attribute a
+  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
+"""
+SHOWN = f"SELECT version, name FROM {SCHEMA}.{TABLE} ORDER BY version"  # noqa: S608 - nothing filled in
+"""What a person would ask."""
+
+
+async def read_history(link: PostgresLink, *, statements: bool = True) -> History:
+    """The history; empty and `there` False where there is no such table. Without `statements` what was run
+    is not read. Raises DatabaseError.
+    """
+    found = {str(name) for name, _ in await link.fetch(COLUMNS, SCHEMA, TABLE, timeout=TIMEOUT)}
+    if "version" not in found:
+        return History(where=link.where, applied={}, there=False)
+    rows = await link.fetch(_select(found, statements), timeout=TIMEOUT)
+    applied = {}
+    for version, name, ran, rollback, by in rows:
+        applied[version] = Applied(
+            version=version,
+            name=None if name is None else sanitise_line(name, cap=300),
+            statements=None if ran is None else tuple(one or "" for one in ran),
+            rollback=None if not rollback else tuple(one or "" for one in rollback),
+            by=None if by is None else sanitise_line(by, cap=120),
+        )
+    return History(where=link.where, applied=applied, columns=tuple(sorted(found)))
+
+
+def _select(columns: Collection[str], statements: bool) -> str:
+    def one(name: str, kind: str, wanted: bool = True) -> str:
+        return f"{quote_name(name)}::{kind}" if wanted and name in columns else f"NULL::{kind}"
+
+    wanted = ", ".join(
+        (
+            one("version", "text"),
+            one("name", "text"),
+            one("statements", "text[]", statements),
+            one("rollback", "text[]"),
+            one("created_by", "text"),
+        )
+    )
+    return f"SELECT {wanted} FROM {SCHEMA}.{TABLE}"  # noqa: S608 - names of ours
