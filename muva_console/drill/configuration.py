@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import Any
 
+from muva_console.drill.github import records
 from muva_console.drill.state import Estate, Site
 
 CRITICAL_TABLES = ("accommodations", "guests", "staff", "bookings", "chat_conversations", "chat_messages")
 """The tables without which the application is of no use."""
 
+_SHIFT = timedelta(days=30)
+"""On call before and after the estate is made: longer than any estate lives."""
 HOST = "vps"
 """The host's name in the configuration."""
 
@@ -29,7 +33,13 @@ def write(estate: Estate, baselines: dict[str, float]) -> None:
 
 def _document(estate: Estate, baselines: dict[str, float]) -> dict[str, Any]:
     return {
-        "project": {"name": "MUVA Chat (drill)", "checkout": str(estate.checkout)},
+        "project": {
+            "name": "MUVA Chat (drill)",
+            "repository": records.REPOSITORY,
+            "checkout": str(estate.checkout),
+        },
+        "github": {"api": estate.github_url, "token": {"file": str(records.token_file(estate))}},
+        "notices": {"slack": {"file": str(records.webhook_file(estate))}},
         "journal": {"directory": str(estate.journal)},
         "health": {"timeout": "5s", "probes": 25},
         "hosts": {
@@ -46,6 +56,17 @@ def _document(estate: Estate, baselines: dict[str, float]) -> dict[str, Any]:
         "environments": {
             "dev": {"branch": "dev"},
             **{name: _environment(estate, site, baselines[name]) for name, site in estate.sites.items()},
+        },
+        "window": {"hours": ["00:00-00:00"]},
+        "on_call": {
+            "shifts": [
+                {
+                    "name": "@lead-dev",
+                    "start": f"{estate.created_at - _SHIFT:%Y-%m-%dT%H:%MZ}",
+                    "end": f"{estate.created_at + _SHIFT:%Y-%m-%dT%H:%MZ}",
+                    "reach": "Slack",
+                }
+            ]
         },
         "contacts": [
             {"role": "Tech Lead", "name": "@lead-dev", "reach": "Slack"},
@@ -72,6 +93,11 @@ def _environment(estate: Estate, site: Site, baseline: float) -> dict[str, Any]:
             "user": site.role,
             "password": {"file": str(estate.secrets / f"{site.role}.password")},
             "critical_tables": list(CRITICAL_TABLES),
+        },
+        "flows": {
+            "rates": {"path": "/rates", "contains": "Deluxe Sea View"},
+            "accommodations": {"path": "/api/accommodations", "contains": '"price_cents"'},
+            "chat": {"path": "/api/conversations", "contains": '"last_message_at"'},
         },
         "thresholds": {
             "database": "100ms" if site.environment == "production" else "50ms",

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from muva_console.drill import configuration, deploy, host, keeper, keys, parts, postgres, repository, sshd
+from muva_console.drill.github import records, server
 from muva_console.drill.ports import free_ports
 from muva_console.drill.state import (
     STATE_FILE,
@@ -117,6 +118,7 @@ async def status(directory: Path) -> Status:
     servers = [
         _server("postgres", postgres.server_pid(estate), estate.postgres_port),
         _server("sshd", sshd.server_pid(estate), estate.ssh_port),
+        _server("github", server.server_pid(estate), estate.github_port),
         _server("pm2", _pid_in(estate.pm2_home / "pm2.pid", estate), None),
     ]
     for site in estate.sites.values():
@@ -173,7 +175,7 @@ def _claim(directory: Path) -> Path:
 
 def _plan(directory: Path, found: parts.Parts) -> Estate:
     estate_id = secrets.token_hex(4)
-    ssh_port, postgres_port, production, staging = free_ports(4)
+    ssh_port, postgres_port, github_port, production, staging = free_ports(5)
     pm2_home, short = socket_directory(directory, estate_id)
     www = directory / "host" / "var" / "www"
     sites = {
@@ -188,8 +190,8 @@ def _plan(directory: Path, found: parts.Parts) -> Estate:
     }  # fmt: skip
     return Estate(
         id=estate_id, directory=directory, created_at=utc_now(), ssh_port=ssh_port,
-        postgres_port=postgres_port, pm2_home=pm2_home, short=short, sites=sites, node=found.node,
-        postgres_programs=found.postgres,
+        postgres_port=postgres_port, github_port=github_port, pm2_home=pm2_home, short=short,
+        sites=sites, node=found.node, postgres_programs=found.postgres,
     )  # fmt: skip
 
 
@@ -202,7 +204,9 @@ async def _build(estate: Estate, found: parts.Parts, progress: Progress) -> None
     (estate.secrets / "planted").chmod(0o600)
     keys.generate(estate)
     postgres.make_passwords(estate)
+    records.make_secrets(estate)
     host.prepare(estate, found)
+    standing_in = server.begin(estate)  # comes up while the rest is made
     await _together(
         _database(estate, progress),
         _code(estate, progress),
@@ -211,7 +215,7 @@ async def _build(estate: Estate, found: parts.Parts, progress: Progress) -> None
     progress("starting muva-production and muva-staging under PM2")
     await deploy.start_all(estate)
     sites = estate.sites.values()
-    await _together(*(deploy.until_healthy(site) for site in sites))
+    await _together(*(deploy.until_healthy(site) for site in sites), server.until_ready(estate, standing_in))
     progress("measuring the usual response time")
     baselines = [await deploy.baseline(site) for site in sites]
     configuration.write(estate, dict(zip(estate.sites, baselines, strict=True)))

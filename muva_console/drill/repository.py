@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from muva_console.drill.github import pulls
+from muva_console.drill.github.pulls import Seeded
 from muva_console.drill.parts import APPLICATION
 from muva_console.drill.run import run
 from muva_console.drill.state import Estate
@@ -21,6 +24,7 @@ _DANA = "Dana Castillo <dana@example.com>"
 _EVE = "Eve Lindqvist <eve@example.com>"
 _OSKAR = "Oskar Weiss <oskar@example.com>"
 _HOUR = 3600
+_PULL = re.compile(r"\s*\(#(\d+)\)$")
 
 _MIGRATIONS = "supabase/migrations/"
 _REVIEWS = """-- What guests say after their stay.
@@ -52,6 +56,10 @@ class _Commit(Struct, frozen=True):
     changes: Files
     release: str = ""
     """"" stays on dev; "staging" is merged to staging; "main" to staging and then main."""
+    pull: int | None = None
+    """The pull request it came by, where its message does not tell; none has the first commit."""
+    merges: tuple[int, ...] = ()
+    """The pull requests that merged it onward: to staging, to main."""
 
 
 def application_files() -> Files:
@@ -85,25 +93,27 @@ def _history(files: Files) -> list[_Commit]:
     return [
         _Commit(_DANA, 40 * 24, "feat: accommodations, guests and staff", "1.0.0", base, "main"),
         _Commit(_EVE, 30 * 24, "feat(chat): conversations from the website and WhatsApp (#12)", "1.1.0",
-                adding("create_chat"), "main"),
+                adding("create_chat"), "main", merges=(13, 14)),
         _Commit(_EVE, 24 * 24, "perf(chat): index messages by conversation (#19)", "1.1.1",
                 adding("chat_indexes")),
         _Commit(_OSKAR, 17 * 24, "feat(bookings): book a stay from the chat (#27)", "1.3.0",
-                adding("add_bookings"), "main"),
+                adding("add_bookings"), "main", merges=(28, 29)),
         _Commit(_DANA, 9 * 24, "security: row level security on every table (#33)", "1.4.0",
                 adding("row_level")),
         _Commit(_OSKAR, 8 * 24, "docs: how to deploy by hand", "1.4.0",
-                {"README.md": readme + b"\nBy hand: pull, install, build, `pm2 restart`.\n"}, "main"),
+                {"README.md": readme + b"\nBy hand: pull, install, build, `pm2 restart`.\n"}, "main",
+                34, (35, 36)),
         _Commit(_EVE, 4 * 24, "feat(dashboard): occupancy of the coming weeks (#38)", "1.4.1",
                 adding("occupancy")),
-        _Commit(_DANA, 50, "fix(health): tell the commit that serves (#41)", "1.4.2", {}, "main"),
+        _Commit(_DANA, 50, "fix(health): tell the commit that serves (#41)", "1.4.2", {}, "main",
+                merges=(42, 44)),
         _Commit(_OSKAR, 20, "fix(rates): show the rates of next year (#43)", "1.5.0-rc.1",
-                {"src/pages.js": next_year}, "staging"),
+                {"src/pages.js": next_year}, "staging", merges=(46,)),
         _Commit(_EVE, 6, "feat(reviews): let guests review their stay (#45)", "1.5.0-dev", reviews),
         _Commit(_EVE, 3, "docs: reviews", "1.5.0-dev",
-                {"docs/reviews.md": b"# Reviews\n\nAfter check-out.\n"}),
+                {"docs/reviews.md": b"# Reviews\n\nAfter check-out.\n"}, pull=51),
         _Commit(_OSKAR, 1, "chore: name the support address", "1.5.0-dev",
-                {"README.md": readme + b"\nSupport: #muva-chat on Slack.\n"}),
+                {"README.md": readme + b"\nSupport: #muva-chat on Slack.\n"}, pull=52),
     ]  # fmt: skip
 
 
@@ -150,37 +160,76 @@ class _Stream:
         return self.heads[branch]
 
 
-def _import_stream() -> bytes:
+def _import_stream() -> tuple[bytes, list[Seeded]]:
+    """The history for `git fast-import`, and its pull requests, with marks for commits."""
     files = application_files()
-    stream, now, pull = _Stream(), int(time.time()), 11
+    stream, now = _Stream(), int(time.time())
+    found: list[Seeded] = []
+    carried: dict[str, list[str]] = {"staging": [], "main": []}
     waiting: Files = {}
     for entry in _history(files):
         when = now - entry.hours_ago * _HOUR
         changes = {**entry.changes, "package.json": _with_version(files, entry.version)}
         waiting |= changes
         mark = stream.commit("dev", author=entry.author, when=when, message=entry.message, files=changes)
+        told = _PULL.search(entry.message)
+        number = int(told[1]) if told else entry.pull
+        if number is not None:
+            title = _PULL.sub("", entry.message).strip()
+            found.append(_seeded(number, title, entry.author, ("", "dev"), when, mark, [mark]))
+        carried["staging"].append(mark)
+        numbers = iter(entry.merges)
         for target, source in (("staging", "dev"), ("main", "staging")):
             if entry.release not in (target, "main"):
                 continue
             if target not in stream.heads:
                 stream.branch(target, mark)
-                continue
-            pull += 1
-            message = f"Merge pull request #{pull} from {source}\n\nRelease {entry.version}"
-            mark = stream.commit(
-                target, author=_DANA, when=when + pull * 60, message=message, files=waiting, merge=mark
-            )
+            else:
+                number, title = next(numbers), f"Release {entry.version}"
+                message = f"Merge pull request #{number} from {source}\n\n{title}"
+                at = when + number * 60
+                mark = stream.commit(
+                    target, author=_DANA, when=at, message=message, files=waiting, merge=mark
+                )
+                found.append(_seeded(number, title, _DANA, (source, target), at, mark, carried[target]))
+            if target == "staging":
+                carried["main"] += [*carried["staging"], mark]
+            carried[target] = []
         if entry.release == "main":
             waiting = {}
-    return bytes(stream.data)
+    return bytes(stream.data), found
+
+
+def _seeded(
+    number: int, title: str, author: str, way: tuple[str, str], at: int, merge: str, commits: list[str]
+) -> Seeded:
+    head, base = way
+    login = author.partition(" <")[0].lower().replace(" ", "-")
+    return Seeded(
+        number=number, title=title, author=login, base=base, head=head, at=at, merge_commit=merge,
+        commits=tuple(commits),
+    )  # fmt: skip
 
 
 async def create(estate: Estate) -> None:
-    """Make the bare repository with dev, staging and main. Raises OpsError."""
+    """Make the bare repository with dev, staging and main, and its pull requests. Raises OpsError."""
     words = ("git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main", estate.repository)
     await run(words, env=_environment())
     # As a pack: loose objects would be a hundred folders more to make and to remove.
-    await _git(estate, "-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", input=_import_stream())
+    data, history = _import_stream()
+    marks = estate.repository / "marks"
+    await _git(
+        estate, "-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", f"--export-marks={marks}",
+        input=data,
+    )  # fmt: skip
+    shas = dict(line.split() for line in marks.read_text().splitlines())
+    marks.unlink()
+    pulls.seed(estate, [
+        structs.replace(
+            one, merge_commit=shas[one.merge_commit], commits=tuple(shas[mark] for mark in one.commits)
+        )
+        for one in history
+    ])  # fmt: skip
 
 
 async def clone(estate: Estate, branch: str, directory: Path) -> None:

@@ -63,6 +63,8 @@ class Estate(Struct, kw_only=True):
     """starting, up or stopping."""
     ssh_port: int
     postgres_port: int
+    github_port: int = 0
+    """Where the stand-in for GitHub's API answers; 0 in estates from before there was one."""
     user: str = "deploy"
     """The name to log in with by SSH."""
     pm2_home: Path
@@ -118,6 +120,11 @@ class Estate(Struct, kw_only=True):
     def data(self) -> Path:
         """PostgreSQL's data directory."""
         return self.directory / "postgres"
+
+    @property
+    def github_url(self) -> str:
+        """Where GitHub's API is stood in for."""
+        return f"http://127.0.0.1:{self.github_port}"
 
     @property
     def journal(self) -> Path:

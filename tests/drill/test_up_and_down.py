@@ -85,13 +85,13 @@ async def test_everything_runs(estate: Estate) -> None:
     status = await estates.status(estate.directory)
     assert status.whole, status
     assert {server.name for server in status.servers} == {
-        "postgres", "sshd", "pm2", "muva-production", "muva-staging",
+        "postgres", "sshd", "github", "pm2", "muva-production", "muva-staging",
     }  # fmt: skip
 
 
 async def test_every_socket_is_on_loopback_and_the_ports_are_those_recorded(estate: Estate) -> None:
     found = listeners(members(estate.id, estate.data))
-    ports = {estate.ssh_port, estate.postgres_port, *(site.port for site in estate.sites.values())}
+    ports = {estate.ssh_port, estate.postgres_port, estate.github_port, *(site.port for site in estate.sites.values())}
     assert found == {("127.0.0.1", port) for port in ports}
 
 

@@ -1,0 +1,72 @@
+"""The stand-in as a process of the estate's: started early, waited for late, swept with the others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from muva_console.drill.ports import listens, until
+from muva_console.drill.run import spawn
+from muva_console.drill.state import TAG, Estate, load
+from muva_console.drill.sweep import has_tag
+from muva_console.ops.errors import OpsError
+
+
+def pid_file(estate: Estate) -> Path:
+    """Where the server's process id stands."""
+    return estate.directory / "github.pid"
+
+
+def server_pid(estate: Estate) -> int | None:
+    """The server's process id when it runs."""
+    try:
+        pid = int(pid_file(estate).read_text())
+    except (OSError, ValueError):
+        return None
+    return pid if has_tag(pid, estate.id) else None
+
+
+def begin(estate: Estate) -> subprocess.Popen[bytes]:
+    """Start the process; `until_ready` waits for it. The tokens must be there. Raises OpsError."""
+    process = spawn(
+        [sys.executable, "-m", __name__, estate.directory],
+        env={
+            TAG: estate.id,
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        },
+        cwd=Path("/"), log=estate.logs / "github.log",
+    )  # fmt: skip
+    pid_file(estate).write_text(f"{process.pid}\n")
+    return process
+
+
+async def until_ready(estate: Estate, process: subprocess.Popen[bytes]) -> None:
+    """Wait until it listens. Raises OpsError."""
+
+    async def ready() -> bool:
+        if process.poll() is not None:
+            raise OpsError("the stand-in for GitHub ended at once", where=str(estate.logs / "github.log"))
+        return await listens(estate.github_port)
+
+    await until(ready, "the stand-in for GitHub listens")
+
+
+def main() -> None:
+    """`python -m muva_console.drill.github.server DIRECTORY`."""
+    import uvicorn
+
+    from muva_console.drill.github.app import make
+
+    estate = load(Path(sys.argv[1]))
+    uvicorn.run(
+        make(estate), host="127.0.0.1", port=estate.github_port, log_level="warning", access_log=False,
+        server_header=False, lifespan="off", ws="none", loop="asyncio", http="h11",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
