@@ -40,8 +40,9 @@ class Lines:
 
     def feed(self, data: bytes) -> None:
         """Take what was read next."""
-        if self._after_return and data.startswith(b"\n"):
-            data = data[1:]
+        if self._after_return and data:
+            data = data.removeprefix(b"\n")
+            self._after_return = False
         if not data:
             return
         self._after_return = data.endswith(b"\r")
@@ -99,7 +100,7 @@ class Kept:
             return
         data = (text + "\n").encode("utf-8", "replace")
         if len(data) > self._left:
-            data = data[: self._left].rpartition(b"\n")[0] + "\n… the rest was not kept\n".encode()
+            data = data[: data.rfind(b"\n", 0, self._left) + 1] + "… the rest was not kept\n".encode()
             self._left = 0
         self._left -= len(data)
         while data:
