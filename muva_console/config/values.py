@@ -99,7 +99,7 @@ def _path(value: Any, _shape: Shape, home: Path) -> Path:
 def _duration(value: Any, shape: Shape, _home: Path) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         hint = ""
-        if math.isfinite(value) and 0 < value < 1e9:
+        if 0 < value < 1e9:  # neither for what is no number, nor for an integer beyond every float
             hint = f'did you mean "{format_duration(value)}"?'
         raise WrongError("a number has no unit", hint)
     if not isinstance(value, str):
@@ -208,7 +208,7 @@ def _range(shape: Shape, show: Callable[[float], str]) -> str:
 def found(value: Any, shape: Shape, place: Place) -> str:
     """What stands there instead: short, harmless, and not at all when it may be a secret."""
     kind = kind_of(value)
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list) or (isinstance(value, int) and abs(value) >= 10**SHOWN):
         return kind
     text = value if isinstance(value, str) else str(value)[: 4 * SHOWN]
     doubtful = _CREDENTIALS.search(text) or any(_TELLTALE.search(part) for part in place)

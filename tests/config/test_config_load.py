@@ -546,3 +546,13 @@ def test_rows_want_a_least_below_the_most() -> None:
     with pytest.raises(ConfigError) as caught:
         parse(text.encode(), Path("/x/muva.toml"))
     assert "expected rows_least less than rows_most, found 12 and 10" in "\n".join(caught.value.lines())
+
+
+def test_numbers_beyond_every_float_are_told() -> None:
+    """Hexadecimal ones have no limit of digits in Python, and cannot be printed either."""
+    long, longer = "1" + "0" * 400, "0x" + "f" * 5000
+    text = f"{SMALL}\n[console]\nrefresh = {longer}\n[health]\ntimeout = {long}\nprobes = {longer}\n"
+    with pytest.raises(ConfigError) as caught:
+        parse(text.encode(), Path("/x/muva.toml"))
+    assert len(caught.value.mistakes) == 3
+    assert all("found a number" in line for line in caught.value.mistakes)
