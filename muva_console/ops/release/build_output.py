@@ -27,7 +27,7 @@ _ERROR = re.compile(
 _NOISE = re.compile(
     r"ELIFECYCLE|^\s*at\s|command failed with exit|exited with(?: code)? \d|exit status \d"
     r"|complete log of this run|\b(?:0|no) (?:error|fail)|throw new |^\s*\^+\s*$|errors?:\s*0\b"
-    r"|^npm ERR!\s*(?:code|errno|path|command)",
+    r"|^found \d+ errors?\.?$|^npm ERR!\s*(?:code|errno|path|command)",
     re.IGNORECASE,
 )
 _MISSING = (
