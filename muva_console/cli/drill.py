@@ -53,6 +53,7 @@ def describe(estate: Estate) -> dict[str, Any]:
             "known_hosts": str(estate.known_hosts),
         },
         "postgres": {"host": "127.0.0.1", "port": estate.postgres_port},
+        "github": {"api": estate.github_url},
         "pm2_home": str(estate.pm2_home),
         "repository": str(estate.repository),
         "checkout": str(estate.checkout),

@@ -183,7 +183,7 @@ async def test_an_estate_beside_another_leaves_nothing_behind(estate: Estate, tm
     assert segment in segments()
     mine_listens, other_listens = listeners(processes), listeners(members(estate.id, estate.data))
     assert len(processes) > 8
-    assert len(mine_listens) == 4
+    assert len(mine_listens) == 5
     assert not mine_listens & other_listens
     assert (await estates.status(directory)).whole
     await host.on_host(mine, "mktemp; nohup setsid sleep 600 >/dev/null 2>&1 &")  # what a session may leave

@@ -32,8 +32,8 @@ def document() -> dict[str, Any]:
 @functools.cache
 def _registry() -> Registry[Any]:
     resource = Resource.from_contents(document(), default_specification=DRAFT4)
-    empty: Registry[Any] = Registry()
-    return empty.with_resource(_HOME, resource)
+    found: Registry[Any] = Registry().with_resource(_HOME, resource)
+    return found
 
 
 def operation(method: str, path: str) -> str:
