@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from datetime import timedelta
 from typing import Any
 
+from muva_console.drill import deploy
 from muva_console.drill.github import records
 from muva_console.drill.state import Estate, Site
 
@@ -37,6 +39,9 @@ def _document(estate: Estate, baselines: dict[str, float]) -> dict[str, Any]:
             "name": "MUVA Chat (drill)",
             "repository": records.REPOSITORY,
             "checkout": str(estate.checkout),
+            "cache": str(estate.cache),
+            "build": f". {shlex.quote(str(estate.tools))} && {deploy.BUILD}",
+            "tests": f". {shlex.quote(str(estate.tools))} && pnpm test",
         },
         "github": {"api": estate.github_url, "token": {"file": str(records.token_file(estate))}},
         "notices": {"slack": {"file": str(records.webhook_file(estate))}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,19 @@ def environment(estate: Estate) -> dict[str, str]:
     }
 
 
+def write_tools(estate: Estate) -> None:
+    """What the shell of an engineer on the jump host has: the same Node and pnpm as the host.
+
+    A file to be read by a shell before it builds: the console runs the build commands on this machine.
+    """
+    names = ("PATH", "npm_config_store_dir", "npm_config_cache_dir", "npm_config_state_dir",
+             "npm_config_offline", "npm_config_update_notifier",
+             "npm_config_manage_package_manager_versions", "CI")  # fmt: skip
+    told = environment(estate)
+    lines = [f"export {name}={shlex.quote(told[name])}\n" for name in names]
+    estate.tools.write_text("".join(lines))
+
+
 def session_environment(estate: Estate) -> dict[str, str]:
     """The environment of an SSH session: that of the host, without what is meant for unattended commands."""
     env = environment(estate)
@@ -67,6 +81,7 @@ def prepare(estate: Estate, parts: Parts) -> None:
         "[user]\n\tname = deploy\n\temail = deploy@vps.example\n"
         "[safe]\n\tdirectory = *\n[advice]\n\tdetachedHead = false\n[init]\n\tdefaultBranch = main\n"
     )
+    write_tools(estate)
     estate.pm2_home.mkdir(parents=True, exist_ok=True, mode=0o700)
     (estate.pm2_home / "touch").touch()  # PM2 greets with a banner where this is missing
     if estate.short is not None:

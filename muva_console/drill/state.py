@@ -92,6 +92,16 @@ class Estate(Struct, kw_only=True):
         return self.directory / "checkout"
 
     @property
+    def cache(self) -> Path:
+        """What the console keeps and can make again: its own copy of the repository, outputs of builds."""
+        return self.directory / "cache"
+
+    @property
+    def tools(self) -> Path:
+        """What an engineer's shell reads to have Node and pnpm."""
+        return self.directory / "tools.sh"
+
+    @property
     def config(self) -> Path:
         """The configuration, ready for `muva --config`."""
         return self.directory / "muva.toml"
