@@ -169,6 +169,6 @@ def _chosen(workspace: Workspace, name: str, environment: str | None) -> tuple[R
     return runbook, environment_of(workspace, environment).name
 
 
-def _tell_progress(step: Step, line: str) -> None:
-    if not line:
+def _tell_progress(step: Step, line: str | None) -> None:
+    if line is None:
         click.echo(f"sensed: {step.title}", err=True)

@@ -148,6 +148,10 @@ class Workspace:
 
         return load_runbooks(self.config.runbooks.directory)
 
+    def forget_runbooks(self) -> None:
+        """Read the runbooks' files again when they are next asked for."""
+        self.__dict__.pop("runbooks", None)
+
     @cached_property
     def workshop(self) -> Workshop:
         """The console's own copy of the application's repository."""
@@ -165,15 +169,16 @@ class Workspace:
         repository = self.config.project.repository
         if repository is None:
             return None
-        from muva_console.ops.links.github import GitHubLink, github_token
+        from muva_console.ops.links.github import GitHubLink
+        from muva_console.ops.links.github_token import github_token
 
         settings = self.config.github
-
-        async def token() -> str | None:
-            return await github_token(self.config, self.secret)
-
         return GitHubLink(
-            settings.api, repository, token, timeout=float(settings.timeout), log=self.commands
+            settings.api,
+            repository,
+            github_token(self.config, self.secret),
+            timeout=float(settings.timeout),
+            log=self.commands,
         )
 
     def previous(self, environment: str) -> str | None:

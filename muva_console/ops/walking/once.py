@@ -19,8 +19,8 @@ from muva_console.ops.walking.sensing import sense
 if TYPE_CHECKING:
     from muva_console.ops.workspace import Workspace
 
-Told = Callable[[Step, str], None]
-"""Called with a step and what it is at; with an empty text when it has been sensed."""
+Told = Callable[[Step, str | None], None]
+"""Called with a step and a line of what it is at; with None when it has been sensed."""
 
 
 async def sense_once(
@@ -48,7 +48,7 @@ async def sense_once(
         if not step.sensed:
             return Item(step=step)
         findings = await sense(step, round_, lambda line: told(step, line), again=again)
-        told(step, "")
+        told(step, None)
         return Item(step=step, sensed=Sensed(findings=findings, by=workspace.engineer.label, at=utc_now()))
 
     began = utc_now()
