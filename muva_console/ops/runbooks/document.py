@@ -164,7 +164,8 @@ class _Reader:
             draft = self._step(name, table, number)
             if draft.id and any(draft.id == other.id for other in drafts):
                 told = self._told(name, draft.id, number)
-                made.mistake((*draft.place, "id"), "there is a step of that name already", step=told)
+                text = "there is a step of that name already"
+                made.mistake((*draft.place, "id"), text, step=told, key="id")
             drafts.append(draft)
         return drafts
 

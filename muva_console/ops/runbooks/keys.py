@@ -131,5 +131,5 @@ GOES_WITH: dict[str, tuple[str, ...]] = {
     "depends": ("check", "run", "operation", "attest"),
 }
 """Keys that mean something beside these alone."""
-WRITTEN_IN_LINES = ("text", "command", "run", "about")
+WRITTEN_IN_LINES = ("text", "command", "run")
 """Texts that keep their lines; in all others a line break is a space."""

@@ -63,10 +63,7 @@ def load_runbooks(
 
     Raises ConfigError with every mistake of every file.
     """
-    if directory is None:
-        books = _playbook()
-    else:
-        books = _with_team(directory, environments, operations)
+    books = _playbook() if directory is None else _with_team(directory, environments, operations)
     estate = environments or ESTATE
     return tuple(_placed(_with_contacts(book, contacts), estate) for book in books)
 
