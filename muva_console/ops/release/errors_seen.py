@@ -12,12 +12,13 @@ from typing import Any
 from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.errors import OpsError
 from muva_console.ops.health.hosts import has_hosts
-from muva_console.ops.health.words import count, spell_span
+from muva_console.ops.health.words import count
 from muva_console.ops.logs.filter import LogFilter, parse_filter
 from muva_console.ops.logs.patterns import Event, Pattern, patterns
 from muva_console.ops.pm2.spoken import pm2_line
+from muva_console.ops.process_findings import spell
 from muva_console.ops.readings import Finding, Level
-from muva_console.ops.release.log_ends import LogPart, Logs, reaches, read
+from muva_console.ops.release.log_ends import LogPart, Logs, reaches, read, started
 
 NAMED = 5
 """Patterns named in the evidence."""
@@ -89,7 +90,7 @@ def judge(
 ) -> tuple[Level, str, list[str]]:
     """Level, line and evidence of the errors of the last `window` seconds."""
     since = logs.now_ms - int(window * 1000)
-    told = spell_span(window)
+    told = spell(window)
     parts = [part for part in logs.parts if not part.problem]
     evidence = [f"{part.process}: {part.path}: {part.problem}" for part in logs.parts if part.problem] + [
         f"{part.process}: {_range(part)}" for part in parts
@@ -142,7 +143,7 @@ def judge(
 def _age(part: LogPart, now_ms: int) -> str:
     if part.begins_ms is None:
         return f"{count(part.lines, 'line')} (without times), not the whole"
-    return spell_span(max(0, now_ms - part.begins_ms) / 1000)
+    return spell(max(0, now_ms - part.begins_ms) / 1000)
 
 
 # --- errors that are new
@@ -150,7 +151,7 @@ def _age(part: LogPart, now_ms: int) -> str:
 
 async def _new_on_host(ctx: CheckContext, host: str, ignored: Sequence[LogFilter]) -> tuple[Finding, ...]:
     try:
-        logs = await read(ctx, host)
+        logs = await read(ctx, host, to_start=True)
     except OpsError as error:
         return (_unread(error, host),)
     window = ctx.environment.thresholds.error_window
@@ -176,12 +177,12 @@ def judge_new(
     """Level, line and evidence of what one process has logged since it was last started on purpose, against
     what was read of before: all of it for what is new, its last `window` seconds for what has risen.
     """
-    began = _began(logs, name)
+    began = started(logs.processes, name)
     if began is None:
         return Level.UNKNOWN, f"{name} does not run, so since when to look is not known", []
     parts = [part for part in logs.parts if part.process == name]
     readable = [part for part in parts if not part.problem]
-    up = f"started {spell_span(max(0, logs.now_ms - began) / 1000)} ago"
+    up = f"started {spell(max(0, logs.now_ms - began) / 1000)} ago"
     evidence = [f"{name} was {up}, at {_at(began)}"]
     evidence += [f"{part.path}: {part.problem}" if part.problem else _range(part) for part in parts]
     if not readable:
@@ -246,19 +247,6 @@ def _why_not(fresh: Sequence[Event], undated: Sequence[Event], parts: Sequence[L
     return ""
 
 
-def _began(logs: Logs, name: str) -> int | None:
-    """When the process was last started on purpose (ms, the host's clock): a crash after a deployment is
-    the deployment's, and so is the error that it crashed with.
-    """
-    moments = [
-        process.asked_at or process.started_at
-        for process in logs.processes
-        if process.name == name and (process.asked_at or process.started_at) is not None
-    ]
-    # instances are restarted one after the other: the round began with the first of them
-    return min((int(at.timestamp() * 1000) for at in moments if at is not None), default=None)
-
-
 def _risen(
     since: Sequence[Event], before: Sequence[Event], began: int, now: int, covered: float
 ) -> list[str]:
@@ -272,7 +260,7 @@ def _risen(
             continue
         factor = (times / max(1, now - began)) / (usual / covered)
         if factor >= RISE:
-            span = spell_span(covered / 1000)
+            span = spell(covered / 1000)
             risen.append(
                 f"{template}: {times} × since, {usual} × in the {span} before ({factor:.0f} × as often)"
             )

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from muva_console.config.calendar import read_moment
 from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.errors import OpsError
-from muva_console.ops.health.words import spell_span
+from muva_console.ops.process_findings import spell
 from muva_console.ops.readings import Finding, Level, utc_now
 from muva_console.ops.release.calendar import DAYS, Calendar, State, read_window
 
@@ -204,7 +204,7 @@ def _time(at: datetime, now: datetime) -> str:
 
 
 def _span(length: timedelta) -> str:
-    return spell_span(max(0.0, length.total_seconds()))
+    return spell(max(0.0, length.total_seconds()))
 
 
 def _believed_until(finding: Finding, at: datetime | None) -> Finding:
