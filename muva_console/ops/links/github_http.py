@@ -19,10 +19,11 @@ import msgspec
 from msgspec import Struct
 
 from muva_console.ops.errors import Fault, LinkError
-from muva_console.ops.links.addresses import curl_line, proxy_for, shown_url
+from muva_console.ops.links.addresses import curl_line, shown_url
 from muva_console.ops.links.base import CommandLog, CommandRecord, LinkState, LinkStatus, OnState
 from muva_console.ops.links.github_errors import ANONYMOUS, failure, moment, refusal
 from muva_console.ops.links.github_model import Rate, RateLimited
+from muva_console.ops.links.http_client import open_client
 from muva_console.ops.readings import utc_now
 from muva_console.ops.text import sanitise_line
 
@@ -258,28 +259,8 @@ class GitHubHttp:
     async def _opened(self) -> httpx.AsyncClient:
         async with self._opening:
             if self._client is None:
-                import httpx
-
-                from muva_console import __version__
-                from muva_console.ops.links.tls import shared_context
-
-                try:
-                    way = proxy_for(self.api)
-                except ValueError as error:
-                    raise LinkError(Fault.CONFIG, str(error), where=self.where) from None
-                # ours, not httpx's reading of the environment: it would trust and read other files
-                proxy = None
-                if way is not None:
-                    proxy = httpx.Proxy(
-                        f"http://{way.host}:{way.port}", auth=(way.user, way.password) if way.user else None
-                    )
-                self._client = httpx.AsyncClient(
-                    headers={"User-Agent": f"muva-console/{__version__}"},
-                    timeout=self.timeout,
-                    limits=httpx.Limits(max_connections=CONCURRENCY, keepalive_expiry=30.0),
-                    verify=await shared_context(),
-                    proxy=proxy,
-                    trust_env=False,
+                self._client = await open_client(
+                    self.api, where=self.where, timeout=self.timeout, connections=CONCURRENCY
                 )
             return self._client
 
