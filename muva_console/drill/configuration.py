@@ -46,6 +46,7 @@ def _document(estate: Estate, baselines: dict[str, float]) -> dict[str, Any]:
         "github": {"api": estate.github_url, "token": {"file": str(records.token_file(estate))}},
         "notices": {"slack": {"file": str(records.webhook_file(estate))}},
         "journal": {"directory": str(estate.journal)},
+        "backups": {"directory": str(estate.backups)},
         "health": {"timeout": "5s", "probes": 25},
         "hosts": {
             HOST: {

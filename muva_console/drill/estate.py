@@ -196,7 +196,7 @@ def _plan(directory: Path, found: parts.Parts) -> Estate:
 
 
 async def _build(estate: Estate, found: parts.Parts, progress: Progress) -> None:
-    for folder in (estate.secrets, estate.logs, estate.journal):
+    for folder in (estate.secrets, estate.logs, estate.journal, estate.backups):
         folder.mkdir(mode=0o700)
     if estate.short is not None:
         estate.short.mkdir(mode=0o700)
@@ -207,9 +207,10 @@ async def _build(estate: Estate, found: parts.Parts, progress: Progress) -> None
     records.make_secrets(estate)
     host.prepare(estate, found)
     standing_in = server.begin(estate)  # comes up while the rest is made
+    written = asyncio.Event()
     await _together(
-        _database(estate, progress),
-        _code(estate, progress),
+        _database(estate, progress, written),
+        _code(estate, progress, written),
         _servers(estate, progress),
     )
     progress("starting muva-production and muva-staging under PM2")
@@ -223,7 +224,7 @@ async def _build(estate: Estate, found: parts.Parts, progress: Progress) -> None
     estate.save()
 
 
-async def _database(estate: Estate, progress: Progress) -> None:
+async def _database(estate: Estate, progress: Progress, written: asyncio.Event) -> None:
     progress("making PostgreSQL's cluster")
     await postgres.initialise(estate)
     await postgres.start(estate)
@@ -237,11 +238,16 @@ async def _database(estate: Estate, progress: Progress) -> None:
     await _together(
         *(postgres.fill(estate, site.database, site.role, migrations) for site in estate.sites.values())
     )
+    await written.wait()
+    production = estate.sites["production"]
+    await postgres.dump(estate, production, await repository.head(estate, production.branch))
 
 
-async def _code(estate: Estate, progress: Progress) -> None:
+async def _code(estate: Estate, progress: Progress, written: asyncio.Event) -> None:
+    """Sets `written` when the repository is there."""
     progress("writing the git history")
     await repository.create(estate)
+    written.set()
     progress("building the application for production and staging")
     await _together(
         repository.clone(estate, "dev", estate.checkout),

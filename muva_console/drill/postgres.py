@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 from muva_console.drill.parts import APPLICATION
 from muva_console.drill.ports import until
 from muva_console.drill.run import run, spawn
-from muva_console.drill.state import TAG, Estate
+from muva_console.drill.state import TAG, Estate, Site
 from muva_console.drill.sweep import has_tag
+from muva_console.ops.backups import backup_name
 from muva_console.ops.errors import OpsError
+from muva_console.ops.readings import utc_now
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -221,3 +223,17 @@ async def fill(estate: Estate, database: str, role: str, migrations: list[tuple[
             await apply(connection, name, text)
         await connection.execute((APPLICATION / "supabase" / "seed.sql").read_text())
         await connection.execute("analyze")
+
+
+async def dump(estate: Estate, site: Site, commit: str) -> Path:
+    """A backup of a site's database by `pg_dump`, taken now, as of a commit that it serves. Raises
+    OpsError.
+    """
+    path = estate.backups / backup_name(site.environment, utc_now(), commit[:12])
+    await run(
+        [estate.postgres_programs / "pg_dump", "--format=custom", f"--file={path}", "--host=127.0.0.1",
+         f"--port={estate.postgres_port}", f"--username={site.role}", "--no-password", site.database],
+        env={**_environment(estate), "PGPASSWORD": estate.password(site.role)}, cwd=estate.backups,
+    )  # fmt: skip
+    path.chmod(0o600)
+    return path

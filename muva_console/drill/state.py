@@ -141,6 +141,11 @@ class Estate(Struct, kw_only=True):
         """The console's journal."""
         return self.directory / "journal"
 
+    @property
+    def backups(self) -> Path:
+        """Backups of the databases, as `ops/backups.py` names them."""
+        return self.directory / "backups"
+
     def password(self, role: str) -> str:
         """A database role's password. Raises OpsError when the estate has no such role."""
         try:
