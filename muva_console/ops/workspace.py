@@ -144,9 +144,9 @@ class Workspace:
     @cached_property
     def runbooks(self) -> tuple[Runbook, ...]:
         """The playbook's procedures and the team's own. Raises ConfigError with every mistake in them."""
-        from muva_console.ops.runbooks.load import load_runbooks
+        from muva_console.ops.runbooks.load import runbooks_of
 
-        return load_runbooks(self.config.runbooks.directory)
+        return runbooks_of(self.config)
 
     def forget_runbooks(self) -> None:
         """Read the runbooks' files again when they are next asked for."""
