@@ -177,21 +177,24 @@ async def test_what_cannot_be_begun_says_why(tmp_path: Path) -> None:
 
 async def test_leftovers_of_a_killed_console_are_ended_and_only_they() -> None:
     mine = new_tag()
-    dead = f"1:{2**40}:x"  # no process has begun then
+    owner, _, rest = mine.partition(":")
+    dead = f"{owner}:{2**40}:{rest.partition(':')[2]}"  # no process has begun then
+    elsewhere = f"{owner}:{2**40}:4026531999-0:x"  # a container's numbers are not ours to judge
     processes = [
         await asyncio.create_subprocess_exec("sleep", "600", env={**os.environ, TAG: tag})
-        for tag in (mine, dead)
+        for tag in (mine, dead, elsewhere)
     ]
     try:
         # the variable is there once the program has begun
         while not all(TAG.encode() in Path(f"/proc/{p.pid}/environ").read_bytes() for p in processes):
             await asyncio.sleep(0)
         ended = await asyncio.to_thread(end_orphans)
-        assert processes[1].pid in ended and processes[0].pid not in ended
+        assert processes[1].pid in ended and not {processes[0].pid, processes[2].pid} & set(ended)
         assert await processes[1].wait() == -9
     finally:
-        processes[0].kill()
-        await processes[0].wait()
+        for process in (processes[0], processes[2]):
+            process.kill()
+            await process.wait()
 
 
 PIECES = [b"a", b"\n", b"\r", b"\r\n", b"\xff", b"\x1b[1m", b"x" * 20_000]

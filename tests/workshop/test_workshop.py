@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,7 +83,7 @@ async def test_what_goes_out_is_told_after_a_fetch(team: Team, workshop: Worksho
 
 
 async def test_unusual_names_survive(team: Team, workshop: Workshop, tmp_path: Path) -> None:
-    named = {f"odd/{name}": name.encode() for name in HOSTILE}
+    named = {f"odd/{name}": os.fsencode(name) for name in HOSTILE}
     sha = team.commit("odd", {**named, "big": b"x" * (1024 * 1024 + 1)})
     git(team.other, "branch", "a;$(id)|b")
     team.push("origin", "staging", "a;$(id)|b")
@@ -134,6 +135,19 @@ async def test_without_the_remote_it_tells_what_it_knew(team: Team, tmp_path: Pa
     assert found.head == sha and not found.fetched and "remote.git" in found.fetch_error
     with pytest.raises(LinkError):
         await workshop.heads()
+
+
+async def test_a_git_that_was_killed_leaves_no_lock_for_ever(team: Team, workshop: Workshop) -> None:
+    await workshop.heads()
+    team.commit("more", {"x": b"1"})
+    team.push()
+    [repository] = (team.folder / "cache").glob("*/repository.git")
+    lock = repository / "refs" / "remotes" / "origin" / "staging.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    found = await workshop.outgoing("staging", "main")
+    assert found.fetched and len(found.commits) == 1 and not lock.exists()
+    assert "borrowed" not in git(repository, "for-each-ref")
 
 
 async def test_a_checkout_without_a_remote_is_its_own(team: Team, tmp_path: Path) -> None:
@@ -285,7 +299,7 @@ async def test_a_slow_remote_is_given_up(
     slow.write_text("#!/bin/sh\nsleep 600\n")
     slow.chmod(0o755)
     monkeypatch.setenv("GIT_SSH_COMMAND", str(slow))
-    monkeypatch.setattr("muva_console.ops.links.workshop.FIRST_FETCH_TIMEOUT", 0.3)
+    monkeypatch.setattr("muva_console.ops.links.workshop.FETCH_TIMEOUT", 0.3)
     git(team.checkout, "remote", "set-url", "origin", "ssh://nobody@example.invalid/x.git")
     with pytest.raises(LinkError, match="did not end") as caught:
         await workshop.heads()

@@ -17,7 +17,8 @@ from uuid import uuid4
 from msgspec import Struct
 
 TAG = "MUVA_RUN"
-"""The variable; its value is ``OWNER:START:UNIQUE``, the console that runs the command and a name."""
+"""The variable; its value is ``OWNER:START:NAMESPACE:UNIQUE``: the console that runs the command, where its
+number is its own (a container has numbers of its own), and a name."""
 GRACE = 2.0
 """Seconds between asking (SIGTERM) and killing. The same as on hosts (ssh_wrap.GRACE)."""
 _PATIENCE = 3.0
@@ -38,7 +39,7 @@ class _Stat(Struct, frozen=True):
 def new_tag() -> str:
     """A value for `TAG` that no other run has."""
     mine = _stat(os.getpid())
-    return f"{os.getpid()}:{mine.started if mine else 0}:{uuid4().hex}"
+    return f"{os.getpid()}:{mine.started if mine else 0}:{_namespace()}:{uuid4().hex}"
 
 
 def end_tree(root: int, tag: str, *, gently: bool = True) -> bool:
@@ -58,13 +59,14 @@ def end_tree(root: int, tag: str, *, gently: bool = True) -> bool:
 def end_orphans() -> list[int]:
     """Kill what commands of consoles that are no more (kill -9) have left behind; their numbers."""
     ended = []
-    lead = f"{TAG}=".encode()
+    lead, here = f"{TAG}=".encode(), _namespace()
     for one in _processes():
         for word in _environ(one.pid):
             if word.startswith(lead):
                 owner, _, rest = word[len(lead) :].decode("ascii", "replace").partition(":")
-                started = rest.partition(":")[0]
-                if owner.isdigit() and started.isdigit() and not _lives(int(owner), int(started)):
+                started, _, rest = rest.partition(":")
+                known = owner.isdigit() and started.isdigit() and rest.partition(":")[0] == here
+                if known and not _lives(int(owner), int(started)):
                     _send(one, signal.SIGKILL)
                     ended.append(one.pid)
     return ended
@@ -147,6 +149,16 @@ def _environ(pid: int) -> list[bytes]:
 def _read(path: str) -> bytes:
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as the reading
         return file.read()
+
+
+def _namespace() -> str:
+    """The namespace of this process's numbers, and the boot they are of."""
+    try:
+        inside = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no path, a name
+        boot = _read("/proc/sys/kernel/random/boot_id").decode("ascii", "replace")
+    except OSError:
+        return "unknown"
+    return f"{inside.strip('pid:[]')}-{boot[:8]}"
 
 
 def _lives(pid: int, started: int) -> bool:

@@ -34,7 +34,7 @@ from muva_console.ops.links.workshop_reading import (
     read_heads,
     read_tree,
 )
-from muva_console.ops.links.workshop_trees import Trees, locked
+from muva_console.ops.links.workshop_trees import Trees, locked, remove_git_locks
 from muva_console.ops.readings import utc_now
 from muva_console.ops.release.outgoing import FileChange, Outgoing, OutgoingCommit
 from muva_console.ops.text import sanitise_line
@@ -225,20 +225,9 @@ class Workshop:
     async def _fetch_now(self) -> LinkError | None:
         try:
             place = await self._place()
-            first = not place.stamp.exists()
             async with locked(place.lock):
                 if not _within(place.stamp, self._fresh):  # another console may have done it meanwhile
-                    if first and place.remote:
-                        await self._borrow(place)
-                    await place.git.run(
-                        "fetch", "--quiet", "--prune", "--force", "--no-tags", "--no-write-fetch-head",
-                        "--no-recurse-submodules", "--no-auto-maintenance",
-                        "origin", "+refs/heads/*:refs/remotes/origin/*",
-                        timeout=FIRST_FETCH_TIMEOUT if first else FETCH_TIMEOUT, env=place.variables,
-                    )  # fmt: skip
-                    place.stamp.touch()
-                    with suppress(LinkError):  # rarely anything to do; never while somebody else fetches
-                        await place.git.run("gc", "--auto", "--quiet", timeout=FETCH_TIMEOUT)
+                    await self._fetch_from(place)
         except LinkError as error:
             error.where = self.url or error.where
             return error
@@ -247,15 +236,48 @@ class Workshop:
         finally:
             self._fetched = time.monotonic()
 
-    async def _borrow(self, place: _Place) -> None:
+    async def _fetch_from(self, place: _Place) -> None:
+        """Fetch; the place's lock is held, so what git's own locks say is of one that was killed."""
+        first = not place.stamp.exists()
+        borrowed = first and place.remote and await self._borrow(place)
+        timeout = FIRST_FETCH_TIMEOUT if first and not borrowed else FETCH_TIMEOUT
+        words = (
+            "fetch", "--quiet", "--prune", "--force", "--no-tags", "--no-write-fetch-head",
+            "--update-shallow", "--no-recurse-submodules", "--no-auto-maintenance",
+            "origin", "+refs/heads/*:refs/remotes/origin/*",
+        )  # fmt: skip
+        try:
+            await place.git.run(*words, timeout=timeout, env=place.variables)
+        except LinkError as error:
+            if ".lock" not in error.what or not await asyncio.to_thread(
+                remove_git_locks, place.git.directory
+            ):
+                raise
+            await place.git.run(*words, timeout=timeout, env=place.variables)
+        place.stamp.touch()
+        if borrowed:
+            await self._give_back(place)
+        with suppress(LinkError):  # rarely anything to do; never while somebody else fetches
+            await place.git.run("gc", "--auto", "--quiet", timeout=FETCH_TIMEOUT)
+
+    async def _borrow(self, place: _Place) -> bool:
         """Take the objects that are on this machine already, so that the network brings only what is new."""
-        with suppress(LinkError):
+        try:
             await place.git.run(
                 "fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head",
                 "--no-recurse-submodules", "--no-auto-maintenance",
                 "--", str(place.top), "+refs/*:refs/borrowed/*",
                 timeout=FIRST_FETCH_TIMEOUT,
             )  # fmt: skip
+        except LinkError:
+            return False
+        return True
+
+    async def _give_back(self, place: _Place) -> None:
+        """Forget what was borrowed and did not come from the remote too."""
+        with suppress(LinkError):
+            names = await place.git.run("for-each-ref", "--format=delete %(refname)", "refs/borrowed/")
+            await place.git.run("update-ref", "--stdin", input=names.stdout)
 
     async def _place(self) -> _Place:
         task = self._opening

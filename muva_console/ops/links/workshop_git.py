@@ -26,6 +26,7 @@ _SAFE = (
     "core.fsmonitor=false",
     "core.attributesFile=/dev/null",
     "core.quotePath=false",
+    "core.autocrlf=false",
     "gc.autoDetach=false",
     "submodule.recurse=false",
     "fetch.recurseSubmodules=false",
@@ -33,6 +34,8 @@ _SAFE = (
     "i18n.logOutputEncoding=UTF-8",
     "advice.detachedHead=false",
     "protocol.ext.allow=never",
+    "http.lowSpeedLimit=1000",  # bytes a second, for so many seconds: a server that has stopped answering
+    "http.lowSpeedTime=30",
 )
 """What no configuration of the engineer's or of a repository may change here."""
 _LOCAL = (
@@ -66,6 +69,7 @@ _STARTERS = ("fetch", "worktree")
 # What git, ssh and curl say (git's messages in the C locale; OpenSSH's and libcurl's have no other).
 _WORDS: tuple[tuple[str, Fault], ...] = (
     (r"dubious ownership", Fault.AUTH),
+    (r"unable to create '.*\.lock'", Fault.OTHER),
     (r"could not resolve host|name or service not known|temporary failure in name resolution"
      r"|nodename nor servname|unable to look up", Fault.DNS),
     (r"host key verification failed|remote host identification has changed", Fault.HOST_KEY),
@@ -174,7 +178,8 @@ def ssh_command(configured: str) -> str:
         return command
     if Path(program).name != "ssh":
         return command  # plink and its like have other options
-    return f"{command} -o BatchMode=yes -o ConnectTimeout={CONNECT_TIMEOUT} -o ControlMaster=no"
+    alive = "-o ServerAliveInterval=10 -o ServerAliveCountMax=3"
+    return f"{command} -o BatchMode=yes -o ConnectTimeout={CONNECT_TIMEOUT} {alive} -o ControlMaster=no"
 
 
 def explain(output: bytes, *, where: str) -> LinkError:
@@ -184,13 +189,19 @@ def explain(output: bytes, *, where: str) -> LinkError:
     words, fault = next((pair for pair in _WORDS if re.search(pair[0], text)), ("(?!)", Fault.OTHER))
     telling = [line for line in lines if line.strip() and not line.startswith(("hint:", "Please make sure"))]
     best = next((line for line in telling if re.search(words, line.lower())), None)
-    what = best or next((line for line in telling if line.startswith("fatal:")), None) or "git failed"
+    marked = [line for line in telling if line.startswith(("fatal:", "error:"))]
+    what = best or next(iter([*marked, *telling]), "git failed")
     next_step = ""
     if "dubious ownership" in text:
         told = re.search(r"dubious ownership in repository at '(.*)'", "\n".join(lines))
         what = "git does not trust this repository: it belongs to somebody else"
         next_step = f"git config --global --add safe.directory {shlex.quote(told[1] if told else where)}"
-    return LinkError(fault, sanitise_line(what.removeprefix("fatal: "), cap=300), where=where, next=next_step)
+    return LinkError(
+        fault,
+        sanitise_line(what.removeprefix("fatal: ").removeprefix("error: "), cap=300),
+        where=where,
+        next=next_step,
+    )
 
 
 def check_sha(sha: str) -> str:

@@ -42,6 +42,17 @@ async def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> AsyncGenerator
         os.close(descriptor)
 
 
+def remove_git_locks(repository: Path) -> bool:
+    """Remove the locks of a git that was killed at work, after that of a console that was killed itself;
+    False when there were none. Only while the repository's own lock (`locked`) is held.
+    """
+    end_orphans()
+    found = [*repository.glob("*.lock"), *repository.glob("refs/**/*.lock")]
+    for lock in found:
+        lock.unlink(missing_ok=True)
+    return bool(found)
+
+
 class Trees:
     """The worktrees of one repository, in a folder of theirs."""
 

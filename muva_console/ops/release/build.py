@@ -116,7 +116,7 @@ def _finding(
     evidence = [f"commit {outgoing.head} of {outgoing.source}"]
     if result.ok:
         level, summary = Level.OK, f"{outgoing.short} {job.good} in {took}{before}"
-        evidence += result.tail[-3:]
+        evidence += result.tail[-8:]
         if not outgoing.fetched:
             level = Level.UNKNOWN
             summary += ", but whether it is what goes out cannot be told"

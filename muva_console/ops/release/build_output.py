@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from muva_console.ops.links.local_lines import clean_lines
+from muva_console.ops.text import sanitise_line
 
 if TYPE_CHECKING:
     from muva_console.ops.release.build_bench import Ran
@@ -43,7 +44,7 @@ def matter(output: bytes) -> str:
     lines = [line.strip() for line in clean_lines(output) if line.strip()]
     errors = [line for line in lines if _looks_wrong(line)]
     told = errors or [line for line in lines if not _NOISE.search(line)] or lines
-    return told[-1] if told else ""
+    return sanitise_line(told[-1], cap=160) if told else ""
 
 
 def tail_of(output: bytes, *, failed: bool) -> tuple[str, ...]:
