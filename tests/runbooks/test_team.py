@@ -271,6 +271,10 @@ with = 1
         ('id = "notify"\n[[add]]\nwhy = "' + "x" * 4001 + '"' + ONE, "expected at most 4,000 characters"),
         ('id = "notify"\n[[add]]\n"a\\u001b" = 1' + ONE, "unknown key"),
         ('id = "notify"\ntitle = "ghp_' + "a1" * 18 + '"', "what looks like a literal secret"),
+        (
+            'id = "notify"\n[[add]]\nid = "a"\ntitle = "A"\nrun = "x"\noutput = "(a+)+$"',
+            "would take for ever",
+        ),
         ("", "id: missing"),
     ],
 )

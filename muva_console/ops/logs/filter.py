@@ -230,12 +230,12 @@ def _compiled(expression: str) -> re.Pattern[str]:
         what = error.msg if isinstance(error, re.error) else "too large"
         place = f" at {error.pos + 1}" if isinstance(error, re.error) and error.pos is not None else ""
         raise FilterError(f"not a regular expression yet: {sanitise_line(what, cap=120)}{place}") from None
-    if threading.current_thread() is not threading.main_thread() and _can_explode(expression):
+    if threading.current_thread() is not threading.main_thread() and can_explode(expression):
         raise FilterError("the expression repeats within a repeat: on some lines it would take for ever")
     return pattern
 
 
-def _can_explode(expression: str) -> bool:
+def can_explode(expression: str) -> bool:
     """Whether an unbounded repeat stands within another, or more than two in a row could share a match."""
     from re import _parser  # type: ignore[attr-defined]
 

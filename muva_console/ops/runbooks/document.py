@@ -243,10 +243,8 @@ class _Reader:
         elif of and of != SOURCE:
             self._environments((of,), (*place, "of"), told)
         if values.get("output"):
-            try:
-                re.compile(values["output"])
-            except (re.error, RecursionError, OverflowError, MemoryError) as error:
-                text = f"expected a regular expression: {sanitise_line(str(error), cap=120)}"
+            text = _expression_problem(values["output"])
+            if text:
                 self._made.mistake((*place, "output"), text, step=told, key="output")
 
     def _environments(self, names: Collection[str], place: Place, told: str) -> None:
@@ -291,6 +289,18 @@ class _Reader:
         for problem in sorted(set(_unfit(value))):
             self._made.mistake(place, problem, step=told, key=WITH)
         return value
+
+
+def _expression_problem(expression: str) -> str:
+    """What is wrong with a regular expression; empty when nothing is."""
+    from muva_console.ops.logs.filter import can_explode
+
+    try:
+        re.compile(expression)
+        explodes = can_explode(expression)
+    except (re.error, RecursionError, OverflowError, MemoryError) as error:
+        return f"expected a regular expression: {sanitise_line(str(error), cap=120)}"
+    return "repeats within a repeat: on some output it would take for ever" if explodes else ""
 
 
 def _built(values: dict[str, Any]) -> Step:
