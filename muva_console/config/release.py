@@ -61,7 +61,8 @@ class Window(Table, frozen=True, kw_only=True):
     timezone: Text = "UTC"
     """The zone of `hours`, `days` and `freeze`: a name such as "Europe/Madrid"."""
     hours: tuple[ClockSpan, ...] = ()
-    """Hours of low traffic, such as "09:00-12:00"; over midnight too. None given: any hour, told so."""
+    """Hours of low traffic, such as "09:00-12:00"; over midnight too; "00:00-00:00" is the whole day. Without
+    any, `days` and `freeze` alone decide."""
     days: tuple[Annotated[str, Meta(extra={"choices": DAYS})], ...] = ()
     """Days on which a window may begin: mon, tue, wed, thu, fri, sat, sun. None given: every day."""
     freeze: tuple[DateSpan, ...] = ()
