@@ -97,17 +97,19 @@ async def read_sizes(link: PostgresLink) -> dict[str, Size]:
     rows = await link.fetch(MINE + SIZES, list(INTERNAL), timeout=TIMEOUT)
     found: dict[str, Size] = {}
     until = time.monotonic() + COUNT_BUDGET
-    for name, least, estimate, live, analysed in sorted(rows):
-        # live rows are counted since the statistics began: since an ANALYZE that is all of them
-        known = live if analysed and live else estimate if least >= 0 else 0
-        found[name] = Size(known) if known else await _counted(link, name, until)
+    for name, least, estimate, live in sorted(rows):
+        # Live rows are counted twice where a session fills a table and analyses it at once, so the estimate
+        # of ANALYZE goes first; but a table emptied since is told by them alone.
+        sure = least >= 0 and estimate and live
+        found[name] = Size(estimate) if sure else await _counted(link, name, until, estimate or live)
     return found
 
 
-async def _counted(link: PostgresLink, table: str, until: float) -> Size:
+async def _counted(link: PostgresLink, table: str, until: float, about: float) -> Size:
+    """The rows, counted; `about` so many where that takes too long and there is at least a guess."""
     left = until - time.monotonic()
     if left <= 0:
-        return Size(None, why="never analysed, and there was no time left to count it")
+        return Size(about or None, why="never analysed, and there was no time left to count it")
     schema, _, name = table.partition(".")
     query = (
         f"SELECT pg_catalog.count(*) FROM (SELECT 1 FROM {quote_name(schema)}.{quote_name(name)} LIMIT $1) t"  # noqa: S608
@@ -117,5 +119,7 @@ async def _counted(link: PostgresLink, table: str, until: float) -> Size:
     except DatabaseError as error:
         if not error.sqlstate:
             raise
-        return Size(None, why=f"never analysed, and not to be counted: {sanitise_line(error.what, cap=200)}")
+        return Size(
+            about or None, why=f"never analysed, and not to be counted: {sanitise_line(error.what, cap=200)}"
+        )
     return Size(float(rows), counted=True, capped=rows >= COUNT_CAP)

@@ -77,9 +77,7 @@ SIZES = """
 SELECT r.name,
        pg_catalog.min(CASE WHEN l.reltuples = 0 AND l.relpages = 0 THEN -1 ELSE l.reltuples END)::float8,
        pg_catalog.sum(CASE WHEN l.reltuples < 0 THEN 0 ELSE l.reltuples END)::float8,
-       pg_catalog.sum(pg_catalog.pg_stat_get_live_tuples(l.oid))::float8,
-       pg_catalog.bool_and(coalesce(pg_catalog.pg_stat_get_last_analyze_time(l.oid),
-                                    pg_catalog.pg_stat_get_last_autoanalyze_time(l.oid)) IS NOT NULL)
+       pg_catalog.sum(pg_catalog.pg_stat_get_live_tuples(l.oid))::float8
   FROM relations r
   JOIN LATERAL (SELECT t.relid FROM pg_catalog.pg_partition_tree(r.oid) t WHERE t.isleaf
                 UNION SELECT r.oid WHERE r.relkind = 'r') p ON true

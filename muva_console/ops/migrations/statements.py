@@ -80,6 +80,7 @@ _LOSING = {
 }
 _LOSING_BY_CASCADE = frozenset(["OBJECT_TYPE", "OBJECT_DOMAIN", "OBJECT_EXTENSION"])
 _ON_TABLE = frozenset(["OBJECT_POLICY", "OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_TABCONSTRAINT"])
+_WITH_OBJECT = ("CREATE", "ALTER", "DROP", "REINDEX", "REFRESH")
 _WORD = re.compile(r"[A-Za-z_]+")
 
 
@@ -185,8 +186,11 @@ def by_lead(text: str, line: int) -> Statement:
 
 
 def lead(text: str) -> str:
-    """The first two words of a statement, in capitals."""
-    return " ".join(_WORD.findall(text[:200])[:2]).upper()
+    """The first word of a statement in capitals, with what it is about where the word alone says little:
+    ``CREATE INDEX``, ``INSERT``.
+    """
+    words = [word.upper() for word in _WORD.findall(text[:200])]
+    return " ".join(words[: 2 if words and words[0] in _WITH_OBJECT else 1])
 
 
 def settled(statements: Iterable[Statement], made: Iterable[str] = ()) -> tuple[Statement, ...]:

@@ -68,7 +68,7 @@ async def database_sync(ctx: CheckContext) -> Finding:
     pairs = [_Pair(name, our_sizes.get(name, unknown), their_sizes.get(name, unknown)) for name in both]
     ratios = _tell_sizes(ctx, told, pairs, here, there)
     if told.level is Level.OK:
-        spread = f", rows within {_span(ratios)}" if ratios else ", all empty"
+        spread = f", rows {_span(ratios)} of {there}'s" if ratios else ", all empty"
         but = f"; {count(expected, 'difference')} that pending migrations explain" if expected else ""
         summary = f"{count(len(both), 'table')} alike{spread}{but}"
     else:

@@ -280,7 +280,8 @@ async def migration_tested(ctx: CheckContext) -> Finding:
             case _:
                 told.add(Level.OK, f"{one.title} ran on {name} with the same statements")
     if told.level is Level.OK:
-        summary = f"{count(len(waiting), 'migration')} pending on {where}, all of them ran on {name}"
+        each = "it" if len(waiting) == 1 else "every one"
+        summary = f"{count(len(waiting), 'migration')} pending on {where}; {each} ran on {name}"
     else:
         summary = told.headline(told.level)
     return tell(
