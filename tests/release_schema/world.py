@@ -91,6 +91,9 @@ class World:
     """Folders, sources and heads of the releases of the tests before, by what is in them."""
     links: list[PostgresLink | WebLink] = field(default_factory=list)
     heads: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str | None] = field(default_factory=dict)
+    """Other names of databases by environment; None for no database."""
+    folder_name: str = FOLDER
     repository: Path = Path()
     source: Any = None
     dirty: set[str] = field(default_factory=set)
@@ -175,9 +178,9 @@ class World:
             for name, branch in (("staging", "staging"), ("production", "main"))
         }
         config = Config(
-            project=Project(checkout=self.repository / "checkout", migrations=FOLDER),
+            project=Project(checkout=self.repository / "checkout", migrations=self.folder_name),
             health=Health(timeout=Seconds(10.0)),
-            backups=Backups(directory=self.dumps),
+            backups=Backups(directory=self.dumps if self.dumps.exists() else None),
             environments=environments,
         )
         made = {name: self._context(name, config) for name in environments}
@@ -192,17 +195,34 @@ class World:
         found = await run_checks(names or ALL, made["production"])
         return {name: tuple(one for one in found if one.check == name) for name in names or ALL}
 
-    def _context(self, name: str, config: Config) -> CheckContext:
-        async def password() -> str:
-            return PASSWORD
+    def _database(self, name: str | None, user: str = "postgres") -> Database | None:
+        if name is None:
+            return None
+        return Database(
+            host="127.0.0.1", port=self.server.port, name=name, user=user, password=Secret(env="X")
+        )
 
-        environment = config.environments[name]
-        assert environment.database is not None
+    def link(self, name: str, user: str = "postgres", password: str = PASSWORD) -> PostgresLink:
+        """A link to one of the databases."""
+
+        async def secret() -> str:
+            return password
+
+        database = self._database(name, user)
+        assert database is not None
+        self.links.append(PostgresLink(f"db {name}", database, secret, CommandLog()))
+        return cast(PostgresLink, self.links[-1])
+
+    def _context(self, name: str, config: Config) -> CheckContext:
+        database = self.names.get(name, name)
         web = WebLink(f"web {name}", CommandLog())
-        postgres = PostgresLink(f"db {name}", environment.database, password, CommandLog())
-        self.links += [web, postgres]
+        self.links.append(web)
         return CheckContext(
-            environment_name=name, environment=environment, config=config, web=web, postgres=postgres
+            environment_name=name,
+            environment=config.environments[name],
+            config=config,
+            web=web,
+            postgres=None if database is None else self.link(database),
         )
 
     async def close(self) -> None:

@@ -119,7 +119,8 @@ async def _counted(link: PostgresLink, table: str, until: float, about: float) -
     except DatabaseError as error:
         if not error.sqlstate:
             raise
+        what = "this user may not see all of it" if error.sqlstate == "42501" else error.what
         return Size(
-            about or None, why=f"never analysed, and not to be counted: {sanitise_line(error.what, cap=200)}"
+            about or None, why=f"never analysed, and not to be counted: {sanitise_line(what, cap=200)}"
         )
     return Size(float(rows), counted=True, capped=rows >= COUNT_CAP)
