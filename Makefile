@@ -13,7 +13,7 @@ demo: $(STAMP)
 
 # Workers share one estate; `loadgroup` keeps the tests that break an estate on one worker.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q $(TESTS)
+	$(BIN)/python scripts/test $(TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
