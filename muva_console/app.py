@@ -59,6 +59,12 @@ def _overview() -> Screen[Any]:
     return Overview()
 
 
+def _checklist() -> Screen[Any]:
+    from muva_console.screens.checklist import Checklist
+
+    return Checklist()
+
+
 def _processes() -> Screen[Any]:
     from muva_console.screens.processes import Processes
 
@@ -82,13 +88,14 @@ class MuvaApp(UnendingApp):
 
     TITLE = "muva"
     HELP = (
-        "`1` `5` `6` `9` switch modes, `e` the environment. `:` or `ctrl+p` finds every command. "
+        "`1` `2` `5` `6` `9` switch modes, `e` the environment. `:` or `ctrl+p` finds every command. "
         "`@` shows what the console ran on your behalf."
     )
     COMMAND_PALETTE_BINDING = "ctrl+p"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "opening": Opening,
         "overview": _overview,
+        "checklist": _checklist,
         "processes": _processes,
         "health": _health,
         "journal": _journal,
@@ -304,15 +311,19 @@ class MuvaApp(UnendingApp):
 
     async def on_event(self, event: Event) -> None:
         """Keys that were meant for what was there before a question opened are not taken."""
-        if isinstance(event, Key) and event.key not in ("escape", "ctrl+q") and self._deaf():
+        if isinstance(event, Key) and event.key not in ("escape", "ctrl+q") and self._deaf(event.key):
             event.stop()
             return
         await super().on_event(event)
 
-    def _deaf(self) -> bool:
+    def _deaf(self, key: str) -> bool:
         from muva_console.widgets.dialog import Dialog
 
-        return isinstance(self.screen, Dialog) and self.screen.deaf
+        screen = self.screen
+        if not (isinstance(screen, Dialog) and screen.deaf):
+            return False
+        screen.typed_ahead(key)
+        return True
 
     async def run_action(
         self,

@@ -56,16 +56,24 @@ async def _through_tmux(text: str) -> bool:
     return process.returncode == 0
 
 
-def save(text: str, *, folder: Path | None = None) -> Path:
-    """Write `text` to a new file that only its owner can read; returns its path. Raises OSError."""
-    if folder is None:
-        import platformdirs
+def save(text: str, *, folder: Path | None = None, name: str = "") -> Path:
+    """Write `text` to a new file that only its owner can read; returns its path. Raises OSError.
 
-        folder = Path(platformdirs.user_state_dir("muva")) / "copies"
+    `name` is a file name of the program's own making, new each time; without it the time is the name.
+    """
+    if folder is None:
+        folder = state_folder() / "copies"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    path = folder / f"{stamp}.txt"
+    path = folder / (name or f"{stamp}.txt")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text if text.endswith("\n") else f"{text}\n")
     return path
+
+
+def state_folder() -> Path:
+    """The folder of what the console writes for its engineer."""
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("muva"))

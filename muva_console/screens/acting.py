@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -34,17 +35,22 @@ _EVENT: dict[EventKind, tuple[str, str]] = {
 }
 
 
-async def act(app: MuvaApp, operation: Operation) -> None:
-    """Plan, ask and perform. Runs in a worker; whatever fails is told."""
+async def act(app: MuvaApp, operation: Operation) -> Event | None:
+    """Plan, ask, perform, and wait for the end. Runs in a worker; whatever fails is told.
+
+    Returns the event that ended it when it was done; None when it was not: refused, cancelled or failed.
+    """
     performer = app.workspace.performer
     plan = await app.ask_ops(lambda: performer.prepare(operation))
     confirmation = Confirmation(confirmed=plan.tier is Tier.NONE)
     if plan.tier is not Tier.NONE or app.workspace.read_only:
         answer = await app.push_screen_wait(PlanDialog(plan, read_only=app.workspace.read_only))
         if answer is None:
-            return
+            return None
         confirmation = answer
-    await app.push_screen(Performing(operation, plan, confirmation))
+    performing = Performing(operation, plan, confirmation)
+    await app.push_screen(performing)
+    return await performing.outcome()
 
 
 def plan_lines(plan: Plan) -> list[Content]:
@@ -161,6 +167,13 @@ class Performing(Dialog[None]):
         self._began = time.monotonic()
         self._ended: float | None = None
         self._refused: OpsError | None = None
+        self._over = asyncio.Event()
+
+    async def outcome(self) -> Event | None:
+        """Wait for the end, in sight or not; the last event when it was done, else None."""
+        await self._over.wait()
+        last = self._events[-1] if self._events else None
+        return last if last is not None and last.kind is EventKind.DONE else None
 
     def heading(self) -> str:
         """The act."""
@@ -190,6 +203,7 @@ class Performing(Dialog[None]):
             self._refused = error
         finally:
             self._ended = time.monotonic()
+            self._over.set()
             app.acted()
             self._show()
             if not self.is_attached:

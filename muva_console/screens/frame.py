@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ALL_MODES = (
     Mode("1", "overview", "Overview"),
+    Mode("2", "checklist", "Checklist"),
     Mode("5", "processes", "Processes"),
     Mode("6", "health", "Health"),
     Mode("9", "journal", "Journal"),

@@ -64,6 +64,13 @@ class Dialog(ModalScreen[T | None], Generic[T]):
         """Whether the keys typed now were meant for something else."""
         return time.monotonic() - self._opened < self.DEAF
 
+    def typed_ahead(self, key: str) -> None:
+        """A key came while none is taken. Enter that is held down goes on not being taken: nothing is
+        confirmed before it was let go.
+        """
+        if key == "enter":
+            self._opened = time.monotonic()
+
     def heading(self) -> str:
         """What stands in the frame."""
         return ""

@@ -6,7 +6,7 @@ After that the item is unknown again; nothing that has expired counts for GO.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -93,6 +93,10 @@ class RunView(Struct, frozen=True, kw_only=True):
     """What was passed over with a reason: it stays in sight."""
     progress: dict[str, str] = {}
     """The last line of an item that is being sensed."""
+    tail: dict[str, tuple[str, ...]] = {}
+    """The last lines of each such item, the oldest first."""
+    basis: dict[str, str] = {}
+    """What its items hang on, as it is now (see model.Basis); what is not known is not in it."""
     notice: str = ""
     """Why what is shown may be behind: the repository cannot be fetched, the journal cannot be read …"""
 
@@ -120,6 +124,7 @@ def stand(
     basis: Mapping[str, str] | None = None,
     asking: Collection[str] = (),
     progress: Mapping[str, str] | None = None,
+    tail: Mapping[str, Iterable[str]] | None = None,
     notice: str = "",
 ) -> RunView:
     """How the run stands at `now` (UTC), with what its items hang on as it is now; `asking` names the items
@@ -144,6 +149,8 @@ def stand(
         next=_next(opened),
         overridden=tuple(item for item in asked if item.state in SETTLED),
         progress={name: line for name, line in (progress or {}).items() if name in asking},
+        tail={name: tuple(lines) for name, lines in (tail or {}).items() if name in asking},
+        basis=dict(basis or {}),
         notice=notice,
     )
 

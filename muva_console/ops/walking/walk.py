@@ -7,6 +7,7 @@ found or said is written before it is shown as such. Lives in the event loop of 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
@@ -57,6 +58,8 @@ BASIS_TIMEOUT = 20.0
 DRAW_EVERY = 0.1
 """Seconds between two views handed on, at least: output that comes fast is drawn ten times a second."""
 NOTE_CAP = 2000
+TAIL = 60
+"""Lines of output kept in sight of an item that is being sensed; all of them are in the kept output."""
 
 
 class OvertakenError(OpsError):
@@ -85,6 +88,7 @@ class Walk:
         self._journal_error = ""
         self._sensing: dict[str, asyncio.Task[None]] = {}
         self._progress: dict[str, str] = {}
+        self._tail: dict[str, deque[str]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._version = 0
         self._changed = asyncio.Event()
@@ -136,6 +140,7 @@ class Walk:
             basis=self._basis,
             asking=self._sensing.keys(),
             progress=self._progress,
+            tail=self._tail,
             notice=notice,
         )
 
@@ -212,7 +217,9 @@ class Walk:
         await self._workspace.prepare()
 
         def progress(line: str) -> None:
-            self._progress[step.id] = sanitise_line(line, cap=300)
+            line = sanitise_line(line, cap=300)
+            self._progress[step.id] = line
+            self._tail.setdefault(step.id, deque(maxlen=TAIL)).append(line)
             self._touch()
 
         findings = await sense(step, round_, progress, again=again)
@@ -243,6 +250,7 @@ class Walk:
     def _not_sensing(self, id: str, _: object) -> None:
         self._sensing.pop(id, None)
         self._progress.pop(id, None)
+        self._tail.pop(id, None)
         self._touch()
 
     # --- answering
