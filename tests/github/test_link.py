@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -230,6 +231,19 @@ async def test_the_network_s_failures_are_told_apart(monkeypatch: pytest.MonkeyP
     assert (late.fault, late.what) == (Fault.TIMEOUT, "no answer within 0.2 s")
     drips = await failing(response(200, "[]" * 9)[:-5], timeout=0.3)
     assert (drips.fault, drips.what) == (Fault.TIMEOUT, "the answer began but did not end within 0.3 s")
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(200, "[" + " " * 500)[:-500])
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    slow = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with slow:  # each byte comes in time, the whole does not
+        error = await the_error(f"http://127.0.0.1:{slow.sockets[0].getsockname()[1]}", timeout=0.3)
+    assert error.fault is Fault.TIMEOUT
     plain = await asyncio.start_server(
         lambda _, writer: writer.write(b"HTTP/1.1 400 X\r\n\r\n"), "127.0.0.1", 0
     )

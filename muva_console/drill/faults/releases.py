@@ -13,6 +13,7 @@ from msgspec import Struct
 from muva_console.drill import deploy, repository
 from muva_console.drill.faults.base import Fault, Memory
 from muva_console.drill.faults.processes import starts
+from muva_console.drill.github import pulls
 from muva_console.drill.ports import listens, until
 from muva_console.drill.state import Estate, Site
 from muva_console.ops.errors import OpsError
@@ -43,6 +44,7 @@ async def _release(estate: Estate, site: Site, bad: _Release) -> str:
     changed = server.replace(bad.before, f"{bad.line}\n{bad.before}")
     files = {_SERVER: changed.encode(), bad.path: bad.text.encode()}
     commit = await repository.commit(estate, site.branch, bad.message, files)
+    await pulls.reviewed(estate, [commit], base=site.branch)
     await deploy.deploy(estate, site)
     return commit
 
@@ -53,7 +55,8 @@ async def _revert(estate: Estate, site: Site, bad: _Release, commit: str) -> Non
         files = {_SERVER: server.replace(f"{bad.line}\n", "").encode()}
         subject = bad.message.splitlines()[0]
         message = f'Revert "{subject}"\n\nThis reverts commit {commit}.'
-        await repository.commit(estate, site.branch, message, files, remove=[bad.path])
+        reverted = await repository.commit(estate, site.branch, message, files, remove=[bad.path])
+        await pulls.reviewed(estate, [reverted], base=site.branch)
     await deploy.deploy(estate, site)
 
 
