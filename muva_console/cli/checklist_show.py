@@ -82,7 +82,8 @@ def view(of: RunView, *, as_json: bool, markdown: bool, verbose: bool) -> None:
     else:
         for line in item_lines(of, verbose=verbose):
             click.echo(line)
-        click.echo(_verdict(of, of.verdict, whole=True))
+        if any(item.state is not State.TEXT for item in of.items):
+            click.echo(_verdict(of, of.verdict, whole=True))
         if of.run.id:
             click.echo(f"run {of.run.id[:8]}", err=True)
 

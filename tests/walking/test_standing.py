@@ -138,6 +138,13 @@ def test_a_finding_without_a_span_of_its_own_expires_by_the_checks() -> None:
     assert state(book.view(after=3001), "call")[1] is State.EXPIRED
 
 
+def test_the_end_that_a_check_knows_holds_before_the_steps_measure() -> None:
+    book = go()
+    book.sensed("build", Level.OK, basis="aaaaaaa1", expires=60)  # its step says an hour
+    assert state(book.view(after=59), "build")[1] is State.SENSED
+    assert state(book.view(after=61), "build")[1] is State.EXPIRED
+
+
 def test_an_override_is_go_and_stays_in_sight() -> None:
     book = go()
     book.sensed("build", Level.FAIL, basis="aaaaaaa1")

@@ -253,7 +253,7 @@ def summary_of(findings: tuple[Finding, ...]) -> str:
 
 def _finding_stale(step: Step, sensed: Sensed, now: datetime, basis: Mapping[str, str]) -> str:
     moved = _stale(step, sensed.at, sensed.basis, now, basis, step.expires)
-    if moved or step.expires is not None:
+    if moved:
         return moved
     ends = [finding.expires for finding in sensed.findings if finding.expires is not None]
     return f"older than {_span(min(ends) - sensed.at)}" if ends and min(ends) <= now else ""
