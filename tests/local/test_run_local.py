@@ -200,7 +200,7 @@ async def test_leftovers_of_a_killed_console_are_ended_and_only_they() -> None:
 PIECES = [b"a", b"\n", b"\r", b"\r\n", b"\xff", b"\x1b[1m", b"x" * 20_000]
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from(PIECES), max_size=12), st.integers(1, 7))
 def test_lines_are_the_same_however_they_are_cut(parts: list[bytes], size: int) -> None:
     data = b"".join(parts)

@@ -236,7 +236,8 @@ async def test_nothing_of_the_repository_is_executed(team: Team, workshop: Works
 async def test_it_finds_the_checkout_when_a_hook_started_the_console(
     team: Team, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GIT_DIR", str(team.other / ".git"))
+    git(team.folder, "init", "-q", "--template=", "wrong")
+    monkeypatch.setenv("GIT_DIR", str(team.folder / "wrong" / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", "nowhere")
     assert set(await workshop.heads()) == {"main", "staging"} and workshop.url == str(team.remote)
 
@@ -248,6 +249,9 @@ async def test_a_token_in_the_address_is_told_nowhere(team: Team, tmp_path: Path
     with pytest.raises(LinkError) as caught:
         await workshop.heads()
     assert caught.value.fault is Fault.REFUSED and "127.0.0.1" in workshop.url
+    with pytest.raises(LinkError):
+        await workshop.heads()  # and is not asked again at once
+    assert len([record for record in log.records() if "refs/heads/*" in record.line]) == 1
     told = [*caught.value.lines(), workshop.url, *(record.line for record in log.records())]
     assert not any(token in text for text in told)
     kept = (path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file())

@@ -63,9 +63,6 @@ _LOCAL = (
 """Variables that point git at another repository (``git rev-parse --local-env-vars``) or change its output;
 they are there where the console was started by a hook or an alias.
 """
-_STARTERS = ("fetch", "worktree")
-"""Commands that may start programs of others: ssh, credential helpers, filters."""
-
 # What git, ssh and curl say (git's messages in the C locale; OpenSSH's and libcurl's have no other).
 _WORDS: tuple[tuple[str, Fault], ...] = (
     (r"dubious ownership", Fault.AUTH),
@@ -113,7 +110,8 @@ class Git:
             without=_LOCAL,
             log=self._log,
             shown=shlex.join(["git", *words]),
-            leftovers=words[0] in _STARTERS,
+            # these may start programs of others: ssh, credential helpers, filters
+            leftovers=words[0] == "fetch" or words[:2] == ("worktree", "add"),
         )
         if result.timed_out:
             what = f"git {words[0]} did not end within {timeout:g} s"

@@ -69,10 +69,10 @@ class Trees:
         descriptor = None
         try:
             async with locked(self._lock):
-                await asyncio.to_thread(self._remove_leftovers)
+                if await asyncio.to_thread(self._remove_leftovers):
+                    await self._git.run("worktree", "prune", "--expire=now")
                 descriptor = os.open(owned, os.O_RDWR | os.O_CREAT, 0o600)
                 _try_lock(descriptor)  # nobody else knows of it
-                await self._git.run("worktree", "prune", "--expire=now")
                 await self._git.run(
                     "worktree", "add", "--detach", "--quiet", str(path), sha, timeout=CHECKOUT_TIMEOUT
                 )
@@ -93,8 +93,11 @@ class Trees:
         async with locked(self._lock):
             await self._git.run("worktree", "prune", "--expire=now")
 
-    def _remove_leftovers(self) -> None:
-        """Remove what consoles that are gone have left, and end what still runs for them."""
+    def _remove_leftovers(self) -> bool:
+        """Remove what consoles that are gone have left, and end what still runs for them; whether there
+        was anything.
+        """
+        found = False
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         names = {entry.name.removesuffix(".lock") for entry in self._folder.iterdir()}
         for name in names:
@@ -102,11 +105,13 @@ class Trees:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 if _try_lock(descriptor):
+                    found = True
                     end_orphans()
                     _remove_folder(self._folder / name)
                     lock.unlink(missing_ok=True)
             finally:
                 os.close(descriptor)
+        return found
 
 
 def _try_lock(descriptor: int) -> bool:
