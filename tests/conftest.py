@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -111,7 +112,19 @@ def _up_once(name: str) -> Estate:
                 return there
             in_thread(lambda: _down(directory))  # whoever made it was stopped half-way
         owner = int((_folder() / "owner").read_text())
-        return in_thread(lambda: estate.up(directory, owner=owner))
+        made = in_thread(lambda: estate.up(directory, owner=owner))
+        _allow_for_load(made)
+        return made
+
+
+def _allow_for_load(made: Estate) -> None:
+    """Call usual what a machine takes that others use too: as much as the slowness of the drill's fault, ten
+    times the usual and 0.9 s at least, still stands out from.
+    """
+    text = made.config.read_text()
+    changed, count = re.subn(r'^baseline = "[^"]*"', 'baseline = "80ms"', text, flags=re.MULTILINE)
+    assert count == len(made.sites)
+    made.config.write_text(changed)
 
 
 @pytest.fixture(scope="session")

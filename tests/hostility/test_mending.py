@@ -6,8 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from muva_console.drill import faults
 from muva_console.drill.faults.processes import daemon_pid
 from muva_console.drill.state import Estate
@@ -20,7 +18,6 @@ from muva_console.ops.processes import Pm2Down
 from muva_console.ops.readings import Level
 from tests.cli.conftest import Muva
 from tests.hostility.parts import Watched, followed, frozen, level, lines, live, opened, reconfigured, until
-from tests.patience import HANG
 
 
 def postgres_pids(estate: Estate) -> list[int]:
@@ -132,22 +129,3 @@ async def test_the_daemon_gone_and_back_and_none_is_started_by_looking(
             )
             assert sum("after-the-daemon" in text for _, text in lines(buffer)) == 1
             assert any("lost for" in text for stream, text in lines(buffer) if stream is Stream.NOTE)
-
-
-@pytest.mark.parametrize("name", ["slow-responses", "elevated-errors"])
-async def test_a_good_sample_of_before_does_not_outlive_the_trouble(
-    breakable_estate: Estate, name: str
-) -> None:
-    """Samples are taken once a minute; what a look in between shows may contradict them at once."""
-    estate = breakable_estate
-    async with opened(estate.config) as workspace:
-        of = workspace.environments["production"]
-        async with asyncio.timeout(HANG):
-            while level(await of.watch_health(), "performance") is not Level.OK:
-                pass
-        await faults.break_in(estate.directory, name)
-        looks = 1 if name == "slow-responses" else 60  # one request in twelve fails
-        found = [level(await of.watch_health(), "performance")]
-        while found[-1] is not Level.FAIL and len(found) < looks:
-            found.append(level(await of.watch_health(), "performance"))
-        assert found[-1] is Level.FAIL
