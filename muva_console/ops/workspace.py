@@ -224,9 +224,9 @@ class Workspace:
         closing: list[Awaitable[object]] = [environment.close() for environment in self.environments.values()]
         await _bounded([*closing, *(reader.close() for reader in self._readers.values())], CLOSE_TIMEOUT)
         links: list[Awaitable[object]] = [link.close() for link in self._hosts.values()]
-        github = self.__dict__.get("github")
-        if github is not None:
-            links.append(github.close())
+        links += [
+            one.close() for name in ("github", "workshop") if (one := self.__dict__.get(name)) is not None
+        ]
         await _bounded(links, CLOSE_TIMEOUT)
         if "journal" in self.__dict__:
             await _bounded([self.journal.close()], CLOSE_TIMEOUT)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from muva_console.config.model import Secret
     from muva_console.ops.checks import CheckContext
     from muva_console.ops.journal.store import Journal
+    from muva_console.ops.links.base import CommandLog
     from muva_console.ops.links.github import GitHubLink
     from muva_console.ops.release.outgoing import Outgoing
 
@@ -63,5 +64,7 @@ class Release:
     """The environment that the code comes from (staging for production); None where there is none."""
     github: GitHubLink | None = None
     """None when no repository on GitHub is configured."""
+    commands: CommandLog | None = None
+    """Where what is run here is told."""
     folder: Path | None = None
     """Where outputs of commands are kept; None to keep none."""

@@ -74,6 +74,7 @@ def look(workspace: Workspace, environment: str, *, folder: Path | None = None) 
         secret=workspace.secret,
         source=source,
         github=workspace.github,
+        commands=workspace.commands,
         folder=folder,
     )
     others = {

@@ -69,22 +69,27 @@ async def _command(step: Step, ctx: CheckContext, progress: Callable[[str], None
 
 async def _here(step: Step, ctx: CheckContext, _: str, progress: Callable[[str], None]) -> Finding:
     from muva_console.ops.links.local import run_local
+    from muva_console.ops.links.local_lines import clean_lines
+    from muva_console.ops.release.build_bench import secret_variables
 
     outgoing = await ctx.outgoing()
     release = ctx.going_out()
     kept = release.folder / f"{step.id}.log" if release.folder is not None else None
     limit = step.timeout or COMMAND_TIMEOUT
     async with release.repository.worktree(outgoing.head) as folder:
-        result = await run_local(step.run, cwd=folder, timeout=limit, on_line=progress, keep=kept)
-    text = sanitise(result.output)
-    if result.timed_out:
-        return tell(
-            Level.FAIL,
-            f"not done within {limit:g} s",
-            evidence=_last(text),
-            command=step.run,
+        result = await run_local(
+            step.run,
+            cwd=folder,
+            timeout=limit,
+            on_line=progress,
+            keep=kept,
+            log=release.commands,
+            without=secret_variables(ctx.config),
         )
-    return _judge(step, result.exit_status, text, step.run)
+    lines = clean_lines(result.output)
+    if result.timed_out:
+        return tell(Level.FAIL, f"not done within {limit:g} s", evidence=_last(lines), command=step.run)
+    return _judge(step, result.exit_status, lines, step.run)
 
 
 async def _on_host(step: Step, ctx: CheckContext, host: str, progress: Callable[[str], None]) -> Finding:
@@ -97,27 +102,27 @@ async def _on_host(step: Step, ctx: CheckContext, host: str, progress: Callable[
     except OpsError as error:
         unknown = tell(Level.UNKNOWN, str(error), evidence=[error.means], command=command, next=error.next)
         return structs.replace(unknown, subject=host)
-    text = sanitise(result.stdout + result.stderr)
-    return structs.replace(_judge(step, result.exit_status, text, command), subject=host)
+    lines = sanitise(result.stdout + result.stderr).splitlines()
+    return structs.replace(_judge(step, result.exit_status, lines, command), subject=host)
 
 
-def _judge(step: Step, status: int, text: str, command: str) -> Finding:
+def _judge(step: Step, status: int, lines: list[str], command: str) -> Finding:
     wanted = "" if step.exit == 0 else f", {step.exit} is expected"
     if status != step.exit:
         level, summary = Level.FAIL, f"exit status {status}{wanted}"
-    elif step.output and not _prints(step.output, text):
+    elif step.output and not _prints(step.output, lines):
         level, summary = Level.FAIL, f"it does not print what is expected: {step.output}"
     else:
-        first = next((line for line in reversed(text.splitlines()) if line.strip()), "")
+        first = next((line for line in reversed(lines) if line.strip()), "")
         level, summary = Level.OK, sanitise_line(first, cap=120) or f"exit status {status}"
-    return tell(level, summary, evidence=_last(text), command=command)
+    return tell(level, summary, evidence=_last(lines), command=command)
 
 
-def _prints(pattern: str, text: str) -> bool:
+def _prints(pattern: str, lines: list[str]) -> bool:
     """Whether a line has it. Line by line, of bounded length: no expression is slow on those."""
     wanted = re.compile(pattern)
-    return any(wanted.search(line[:LINE_CAP]) for line in text.splitlines())
+    return any(wanted.search(line[:LINE_CAP]) for line in lines)
 
 
-def _last(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.strip()][-TOLD:]
+def _last(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.strip()][-TOLD:]
