@@ -61,7 +61,7 @@ def added_lines(diff: str) -> list[Added]:
                     files.pop()
                     current = None
                     continue
-                name = name.removesuffix("\t").removeprefix("b/")
+                name = name.removeprefix("b/")
             current.path = name
         elif line.startswith("new file mode"):
             current.new = True
@@ -84,9 +84,10 @@ def _header_path(text: str) -> str:
 
 def _unquote(name: str) -> str:
     """A name as it is: git quotes those with unusual characters as C does."""
-    if not (name.startswith('"') and name.rstrip("\t").endswith('"')):
+    name = name.removesuffix("\t")  # git's own, behind a name with a space
+    if not (name.startswith('"') and name.endswith('"') and len(name) > 1):
         return name
-    inner = name.rstrip("\t")[1:-1]
+    inner = name[1:-1]
     raw = bytearray()
     at = 0
     for match in _ESCAPE.finditer(inner):

@@ -166,7 +166,7 @@ def _template(
     stop = match.end() if match is not None else at
     began = line
     line += text.count("\n", at, stop)
-    if stop >= len(text):
+    if text[stop : stop + 1] not in ("`", "$"):  # the end, perhaps behind a backslash
         return stop, line, True, began
     whole = text[at - 1] == "`"
     if text[stop] == "`":

@@ -142,8 +142,10 @@ def _pnpm(document: dict[str, Any]) -> Lock:
         )
     lock = Lock(overrides={str(key): str(value) for key, value in _map(document, "overrides").items()})
     packages = {_bare(key): value or {} for key, value in _map(document, "packages").items()}
-    known = {*packages, *(_bare(key) for key in _map(document, "snapshots"))}
-    known |= {key.split("(")[0] for key in known}
+    snapshots = {_bare(key): value or {} for key, value in _map(document, "snapshots").items()}
+    known = packages.keys() | {key.split("(", maxsplit=1)[0] for key in packages}
+    if snapshots:
+        known &= snapshots.keys() | {key.split("(", maxsplit=1)[0] for key in snapshots}
     importers = _map(document, "importers") or {".": document}
     for folder, held in importers.items():
         importer = held or {}
@@ -154,8 +156,7 @@ def _pnpm(document: dict[str, Any]) -> Lock:
                 if not _is_there(name, locked.version, known):
                     lock.missing.append(f"{name}@{locked.version.split('(')[0]}")
         lock.importers.setdefault(folder, {})
-    parents = {**packages, **{_bare(key): value or {} for key, value in _map(document, "snapshots").items()}}
-    for key, entry in parents.items():
+    for key, entry in {**packages, **snapshots}.items():
         for section in ("dependencies", "optionalDependencies"):
             for name, wanted in _map(entry, section).items():
                 if not _is_there(name, str(wanted), known):

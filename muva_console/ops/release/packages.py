@@ -211,7 +211,7 @@ async def _tell_removed(
     contents = await repository.read_all(sha, paths)
 
     def look() -> None:
-        for path, data in contents.items():
+        for path, data in sorted(contents.items()):
             if not any(name in data for name in wanted):
                 continue
             folder = _nearest(folder_of(path), head.manifests)

@@ -279,15 +279,20 @@ def _is_lock_file(path: str) -> bool:
     return path.rsplit("/", 1)[-1] in ("pnpm-lock.yaml", "npm-shrinkwrap.json", "bun.lock", "deno.lock")
 
 
+def scan(request: Request) -> Answer:
+    """What is found in the lines. Raises re.error for an exclusion that is no regular expression."""
+    return _Scanner(request).scan(request.files)
+
+
 def main() -> int:
-    """Read the request, write the answer; 0 when there is one."""
+    """Read the request, write the answer; 0 when there is one, 3 for a pattern that is none."""
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
     _go_offline()
     try:
-        scanner = _Scanner(request)
+        answer = scan(request)
     except re.error:
         return 3
-    sys.stdout.buffer.write(msgspec.json.encode(scanner.scan(request.files)))
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
     return 0
 
 

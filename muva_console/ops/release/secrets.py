@@ -176,7 +176,8 @@ def _finding(
 ) -> Finding:
     bad = [*looked.audited, *looked.hard]
     committed = [file.path for file in files if _ENV_FILE.fullmatch(file.path)]
-    evidence = [_told(hit, added, " (audited as a secret)") for hit in looked.audited]
+    audited = " (audited as a secret)"
+    evidence = [_told(hit, added, audited) for hit in looked.audited]
     evidence += [_told(hit, added) for hit in looked.hard]
     evidence = evidence[:_SHOWN]
     evidence += [f"{_told(hit, {})}: {hit.weak}" for hit in looked.weak][:_SHOWN]
@@ -189,7 +190,7 @@ def _finding(
     if bad:
         level = Level.FAIL
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        summary = f"{_told(bad[0], added)}{more}"
+        summary = f"{_told(bad[0], added, audited if looked.audited else '')}{more}"
         next_ = NEXT
     elif not outgoing.fetched:
         level, summary = Level.UNKNOWN, "whether this is what goes out cannot be told"
