@@ -88,7 +88,7 @@ class MuvaApp(UnendingApp):
 
     TITLE = "muva"
     HELP = (
-        "`1` `2` `5` `6` `9` switch modes, `e` the environment. `:` or `ctrl+p` finds every command. "
+        "`1` `2` `5` `6` `9` switch modes, `e` the environment. `:` finds every command. "
         "`@` shows what the console ran on your behalf."
     )
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -311,19 +311,16 @@ class MuvaApp(UnendingApp):
 
     async def on_event(self, event: Event) -> None:
         """Keys that were meant for what was there before a question opened are not taken."""
-        if isinstance(event, Key) and event.key not in ("escape", "ctrl+q") and self._deaf(event.key):
+        if isinstance(event, Key) and event.key not in ("escape", "ctrl+q") and self._deaf(event):
             event.stop()
             return
         await super().on_event(event)
 
-    def _deaf(self, key: str) -> bool:
+    def _deaf(self, event: Key) -> bool:
         from muva_console.widgets.dialog import Dialog
 
         screen = self.screen
-        if not (isinstance(screen, Dialog) and screen.deaf):
-            return False
-        screen.typed_ahead(key)
-        return True
+        return isinstance(screen, Dialog) and not screen.takes(event.key, event.time)
 
     async def run_action(
         self,

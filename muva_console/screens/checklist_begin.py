@@ -34,8 +34,8 @@ OPEN_SHOWN, ENDED_SHOWN = 8, 4
 _COLUMNS = (
     Column("", 13, keep=95),
     Column("what", 26, flex=True, keep=100),
-    Column("items", 22, keep=60),
-    Column("who", 26, keep=80),
+    Column("items", 30, keep=60),
+    Column("who", 24, keep=80),
 )
 _KIND: dict[StepKind, str] = {
     StepKind.CHECK: "sensed",
@@ -211,7 +211,7 @@ class BeginPane(Container):
         if known.runbooks:
             rows.append(heading("books", muted("Begin")))
         for book in known.runbooks:
-            whose = Content("") if book.source == "playbook" else muted(book.source)
+            whose = Content("") if book.source == "playbook" else muted(book.source.rsplit("/", 1)[-1])
             title = Content(book.title)
             rows.append(
                 Row(f"{BOOK}{book.id}", (muted("◌ runbook"), title, _kinds(book, self._environment), whose))

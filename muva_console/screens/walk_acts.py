@@ -58,10 +58,10 @@ async def perform(app: MuvaApp, hand: Hand, item: ItemView) -> None:
     walk = hand.opened
     try:
         operation = await app.ask_ops(lambda: walk.operation(item.id))
-    except OpsError as error:
+        done = await act(app, operation)
+    except OpsError as error:  # it cannot be made, or not be planned: nothing has happened
         await _by_hand(app, hand, item, error)
         return
-    done = await act(app, operation)
     if done is not None:
         await _attest(app, hand, item, done.text)
 

@@ -64,12 +64,17 @@ class Dialog(ModalScreen[T | None], Generic[T]):
         """Whether the keys typed now were meant for something else."""
         return time.monotonic() - self._opened < self.DEAF
 
-    def typed_ahead(self, key: str) -> None:
-        """A key came while none is taken. Enter that is held down goes on not being taken: nothing is
-        confirmed before it was let go.
+    def takes(self, key: str, at: float) -> bool:
+        """Whether a key that was pressed at `at` (monotonic seconds) is meant for this.
+
+        Measured by when it was pressed: a console that was busy gets keys late, and all at once. Enter that
+        is held down goes on not being taken: nothing is confirmed before it was let go.
         """
+        if not self.DEAF or at - self._opened >= self.DEAF:
+            return True
         if key == "enter":
-            self._opened = time.monotonic()
+            self._opened = max(self._opened, at)
+        return False
 
     def heading(self) -> str:
         """What stands in the frame."""
