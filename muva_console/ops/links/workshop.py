@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,6 +108,13 @@ class Workshop:
             raise error
         return await self._heads(place)
 
+    async def known_heads(self) -> tuple[dict[str, str], str]:
+        """As `heads`; where the remote cannot be reached, what the last fetch knew, and the reason. Raises
+        where there was none.
+        """
+        place, error = await self._fetch()
+        return await self._heads(place), str(error) if error is not None else ""
+
     async def commits(self, base: str, head: str) -> tuple[OutgoingCommit, ...]:
         """The commits reachable from `head` and not from `base`, newest first; at most `COMMITS`."""
         git = await self._git()
@@ -161,6 +168,32 @@ class Workshop:
         """The paths of all files of a commit below a folder."""
         return tuple(blob.path for blob in await self._tree(sha, f"{folder.rstrip('/')}/" if folder else ""))
 
+    async def tree(self, sha: str, folder: str = "") -> dict[str, Blob]:
+        """All files of a commit below a folder by path, with the ids of their contents: alike where the
+        contents are, in every commit.
+        """
+        found = await self._tree(sha, f"{folder.rstrip('/')}/" if folder else "")
+        return {blob.path: blob for blob in found}
+
+    async def contents(self, blobs: Iterable[Blob], *, limit: int = BLOB_LIMIT) -> dict[str, bytes]:
+        """What files hold, by the id of the content; those over `limit` bytes (at most 60 MiB) are left out."""
+        wanted = {blob.oid: blob for blob in blobs if blob.size <= limit}
+        batches: list[list[str]] = []
+        size = 0
+        for blob in wanted.values():
+            if not batches or size + blob.size > _BATCH:
+                batches.append([])
+                size = 0
+            batches[-1].append(blob.oid)
+            size += blob.size
+        git = await self._git()
+        found: dict[str, bytes] = {}
+        for batch in batches:
+            asked = "".join(f"{oid}\n" for oid in batch).encode()
+            result = await git.run("cat-file", "--batch", "--buffer", input=asked)
+            found.update(zip(batch, read_blobs(result.stdout), strict=True))
+        return found
+
     async def read_all(self, sha: str, paths: Sequence[str]) -> dict[str, bytes]:
         """Several files of a commit at once, by path; those that are not there are left out, those over
         1 MiB too.
@@ -168,18 +201,9 @@ class Workshop:
         wanted = set(paths)
         if not wanted:
             return {}
-        blobs = [blob for blob in await self._tree(sha) if blob.path in wanted and blob.size <= BLOB_LIMIT]
-        git = await self._git()
-        found: dict[str, bytes] = {}
-        while blobs:
-            batch, size = [], 0
-            while blobs and size < _BATCH:
-                batch.append(blobs.pop())
-                size += batch[-1].size
-            asked = "".join(f"{blob.oid}\n" for blob in batch).encode()
-            result = await git.run("cat-file", "--batch", input=asked)
-            found.update(zip((blob.path for blob in batch), read_blobs(result.stdout), strict=True))
-        return found
+        blobs = [blob for blob in await self._tree(sha) if blob.path in wanted]
+        found = await self.contents(blobs)
+        return {blob.path: found[blob.oid] for blob in blobs if blob.oid in found}
 
     async def diff(self, base: str, head: str) -> str:
         """The unified difference of two commits, binary files named only; at most 64 MiB."""

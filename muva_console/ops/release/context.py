@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from muva_console.ops.journal.store import Journal
     from muva_console.ops.links.base import CommandLog
     from muva_console.ops.links.github import GitHubLink
+    from muva_console.ops.links.workshop_reading import Blob
     from muva_console.ops.release.outgoing import Outgoing
 
 
@@ -38,6 +39,20 @@ class Source(Protocol):
     async def read_all(self, sha: str, paths: Sequence[str]) -> dict[str, bytes]:
         """Several files of a commit at once, by path; those that are not there are left out, those over
         1 MiB too.
+        """
+        ...
+
+    async def tree(self, sha: str, folder: str = "") -> Mapping[str, Blob]:
+        """All files of a commit below a folder by path, with the ids of their contents."""
+        ...
+
+    async def contents(self, blobs: Iterable[Blob], *, limit: int = 1024 * 1024) -> Mapping[str, bytes]:
+        """What files hold, by the id of the content; those over `limit` bytes are left out."""
+        ...
+
+    async def known_heads(self) -> tuple[Mapping[str, str], str]:
+        """Every branch and the commit it stands at, after a fetch; where that failed, what is known from
+        before, and why.
         """
         ...
 
