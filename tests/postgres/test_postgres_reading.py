@@ -253,7 +253,7 @@ async def test_a_wrong_password_is_asked_for_again_and_never_told(cluster: Serve
         await link.read()
     link.retry_now()
     await link.read()
-    seen = repr(caught.value.lines()) + repr(log.records()) + repr(link.state) + repr(link._address)
+    seen = repr(caught.value.lines()) + repr(log.records()) + repr(link.state) + repr(link._way.address)
     assert "wr0ng" not in seen
     assert PASSWORD not in seen
     assert "p%40ss" not in seen
