@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from muva_console.config.model import Config, Environment
     from muva_console.ops.links.answers import DatabaseReading, HttpAnswer
     from muva_console.ops.links.base import HostLink
+    from muva_console.ops.links.outgoing import Outgoing
     from muva_console.ops.links.postgres import PostgresLink
     from muva_console.ops.links.web import WebLink
     from muva_console.ops.pm2.model import ProcessList
     from muva_console.ops.release.context import Release
-    from muva_console.ops.release.outgoing import Outgoing
     from muva_console.ops.resources import HostResources
 
 T = TypeVar("T")

@@ -230,6 +230,10 @@ async def test_secrets_of_the_console_are_not_given_to_builds(
     ("a.ts(3,1): error TS2304: no name 'q'.\nFound 1 error.\n", "a.ts(3,1): error TS2304: no name 'q'."),
     ("FAIL src/x.test.ts\n  ● sum\nTests: 1 failed, 2 passed\nTime: 1 s\n", "Tests: 1 failed, 2 passed"),
     ("ok\n0 errors\nKilled\n", "Killed"),
+    ("ok 1 - a\nnot ok 2 - the sum is right # 3ms\n  error: |-\n  name: 'AssertionError'\n# fail 1\n",
+     "the sum is right"),
+    (" ERR_PNPM_OUTDATED_LOCKFILE  Cannot install\n\n  Failure reason:\n* 1 dependencies were added: d\n",
+     "ERR_PNPM_OUTDATED_LOCKFILE  Cannot install"),
     ("one\ntwo\n", "two"),
     ("", ""),
 ])  # fmt: skip

@@ -16,9 +16,9 @@ from muva_console.drill.state import Estate
 from muva_console.ops.checks import CheckContext, run_check
 from muva_console.ops.links.github import GitHubLink
 from muva_console.ops.links.github_model import Account, PullRequest, Review
+from muva_console.ops.links.outgoing import Outgoing, OutgoingCommit
 from muva_console.ops.readings import Level, utc_now
 from muva_console.ops.release.context import Release
-from muva_console.ops.release.outgoing import Outgoing, OutgoingCommit
 from muva_console.ops.release.review import Approval, approval
 
 

@@ -62,3 +62,16 @@ async def test_no_template_fails(world: World) -> None:
     (code,) = await world.check("environment-variables")
     assert code.level is Level.FAIL
     assert "has no .env.template" in code.summary
+
+
+async def test_what_cannot_be_fetched_is_never_well(world: World) -> None:
+    """The last fetch still tells, but not whether it is what goes out."""
+    world.release({**BEFORE, "src/a.js": ""}, {"README.md": "x"})
+    world.host(HOST)
+    for name in (checks := ("environment-variables", "packages", "no-secrets")):
+        assert (await world.check(name))[0].level is Level.OK
+    (world.folder / "checkout").rename(world.folder / "gone")
+    for name in checks:
+        found = (await world.check(name))[0]
+        assert found.level is Level.UNKNOWN, said(found)
+        assert "as of the last fetch" in said(found)

@@ -14,10 +14,10 @@ from muva_console.config.release import Flow
 from muva_console.config.types import Seconds
 from muva_console.ops.checks import CheckContext, run_check
 from muva_console.ops.errors import Fault, LinkError
+from muva_console.ops.links.outgoing import Outgoing, OutgoingCommit
 from muva_console.ops.pm2.model import Process, ProcessList
 from muva_console.ops.readings import Finding, Level, utc_now
 from muva_console.ops.release.context import Release
-from muva_console.ops.release.outgoing import Outgoing, OutgoingCommit
 from tests.health.conftest import HEALTHY, App, MakeContext
 from tests.logs.local_link import LocalLink
 
@@ -288,6 +288,6 @@ async def test_each_flow_is_asked_and_what_came_instead_is_told(app: App, contex
         "closed": Level.OK,
     }
     assert told["login"].summary == 'answers 200, but without "Sign in": a page "Not a login <b>"'
-    assert told["gone"].summary.endswith('200 is expected: "{"error": "internal"}"')
+    assert told["gone"].summary.endswith("200 is expected: '{\"error\": \"internal\"}'")
     found = await ask("user-flows", context(url=app.url))
     assert (found.level, found.summary) == (Level.UNKNOWN, "no flow is configured")

@@ -19,7 +19,7 @@ from muva_console.ops.links.workshop_git import as_variables, explain, ssh_comma
 from tests.workshop.team import Team, git
 
 if TYPE_CHECKING:
-    from muva_console.ops.release.context import Source
+    from muva_console.ops.links.source import Source
 
 HOSTILE = [
     'with space "quote".txt',

@@ -16,6 +16,7 @@ from pathlib import Path
 from muva_console.config.redact import redact
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links.base import CommandLog
+from muva_console.ops.links.outgoing import FileChange, Outgoing, OutgoingCommit
 from muva_console.ops.links.workshop_git import (
     Git,
     as_variables,
@@ -36,7 +37,6 @@ from muva_console.ops.links.workshop_reading import (
 )
 from muva_console.ops.links.workshop_trees import Trees, locked, remove_git_locks
 from muva_console.ops.readings import utc_now
-from muva_console.ops.release.outgoing import FileChange, Outgoing, OutgoingCommit
 from muva_console.ops.text import sanitise_line
 
 FETCH_TIMEOUT = 60.0
@@ -52,7 +52,7 @@ _BATCH = 16 * 1024 * 1024
 
 
 class Workshop:
-    """The application's repository as checks need it (`ops.release.context.Source`). Any number of
+    """The application's repository as checks need it (`ops.links.source.Source`). Any number of
     questions at once. Every method raises LinkError.
     """
 

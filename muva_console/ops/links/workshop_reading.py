@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from muva_console.config.redact import redact
 from muva_console.ops.errors import Fault, LinkError
-from muva_console.ops.release.outgoing import FileChange, OutgoingCommit
+from muva_console.ops.links.outgoing import FileChange, OutgoingCommit
 from muva_console.ops.text import sanitise_line
 
 COMMITS = 5000

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from muva_console.ops.errors import Fault, LinkError
+from muva_console.ops.links.source import Source
 from muva_console.ops.migrations.model import FileSet, MigrationFile
-from muva_console.ops.release.context import Source
 
 # The Supabase CLI's own pattern; a name with a line break in it is none. `.down.sql` is golang-migrate's.
 _UP = re.compile(r"([0-9]+)_(.*)\.sql")

@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.health.words import spell_ms, spell_span
+from muva_console.ops.links.outgoing import Outgoing
 from muva_console.ops.readings import Finding, Level
 from muva_console.ops.release import build_memory
 from muva_console.ops.release.build_bench import Bench, Ran, bench_of, time_for
 from muva_console.ops.release.build_output import missing_tool
-from muva_console.ops.release.outgoing import Outgoing
 
 GOOD_FOR = 24 * 3600.0
 """Seconds. A commit does not change; what it is built with does, some day. Ours."""

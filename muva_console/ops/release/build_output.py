@@ -21,7 +21,7 @@ NOT_FOUND = 127
 
 _ERROR = re.compile(
     r"\b(?:errors?|failed|failing|failure|fatal|exception|panic|not found|cannot|can't|unable to|denied)\b"
-    r"|[a-z]error\b|\bERR_\w+|\bTS\d{4}\b|^\s*[✗✖✕⨯×●]\s|^FAIL\b|^E\s{3}|\bkilled\b",
+    r"|[a-z]error\b|\bERR_\w+|\bTS\d{4}\b|^\s*[✗✖✕⨯×●]\s|^FAIL\b|^\s*not ok\b|^E\s{3}|\bkilled\b",
     re.IGNORECASE,
 )
 # What tools print around an error: who called whom, where a log lies, nothing of what is wrong.
@@ -30,6 +30,11 @@ _NOISE = re.compile(
     r"|complete log of this run|\b(?:0|no) (?:error|fail)|throw new |^\s*\^+\s*$|errors?:\s*0\b"
     r"|^found \d+ errors?\.?$|^npm ERR!\s*(?:code|errno|path|command)",
     re.IGNORECASE,
+)
+# A line that says by its form that it names what went wrong; what follows it is about it.
+_HEADLINES = (
+    re.compile(r"^not ok \d+(?: -)? (?P<told>.+?)(?: #.*)?$"),  # a test, as TAP has it: node --test, tap
+    re.compile(r"^(?P<told>ERR_[A-Z_]+\s.*)$"),  # pnpm
 )
 _MISSING = (
     re.compile(
@@ -40,8 +45,15 @@ _MISSING = (
 
 
 def matter(output: bytes) -> str:
-    """The last line that looks like an error and is no noise around one; else the last line; or nothing."""
+    """The first line that names by its form what failed; else the last one that looks like an error and is no
+    noise around one; else the last line; or nothing.
+    """
     lines = [line.strip() for line in clean_lines(output) if line.strip()]
+    for pattern in _HEADLINES:
+        for line in lines:
+            found = pattern.match(line)
+            if found is not None and not _NOISE.search(line):
+                return sanitise_line(found["told"], cap=160)
     errors = [line for line in lines if _looks_wrong(line)]
     told = errors or [line for line in lines if not _NOISE.search(line)] or lines
     return sanitise_line(told[-1], cap=160) if told else ""

@@ -236,11 +236,14 @@ def judge_flow(answer: HttpAnswer, flow: Flow, limit_ms: float) -> tuple[Level, 
         return level, f"answers {answer.status} in {total}, {expected} is expected: {what}"
     if flow.contains and sanitise(flow.contains) not in answer.body:
         if answer.body_truncated:
-            return Level.UNKNOWN, f'"{flow.contains}" is not in the first {BODY // 1024} KiB of a longer page'
-        return Level.FAIL, f'answers {answer.status}, but without "{flow.contains}": {came(answer)}'
+            return (
+                Level.UNKNOWN,
+                f"{_quoted(flow.contains)} is not in the first {BODY // 1024} KiB of a longer page",
+            )
+        return Level.FAIL, f"answers {answer.status}, but without {_quoted(flow.contains)}: {came(answer)}"
     if answer.timing.total >= limit_ms:
         return Level.FAIL, f"takes {total}; the limit is {spell_ms(limit_ms)}"
-    held = f', with "{flow.contains}"' if flow.contains else ""
+    held = f", with {_quoted(flow.contains)}" if flow.contains else ""
     return Level.OK, f"answers {answer.status} in {total}{held}"
 
 
@@ -250,4 +253,10 @@ def came(answer: HttpAnswer) -> str:
     if title is not None:
         return f'a page "{" ".join(sanitise(html.unescape(title[1])).split())[:120]}"'
     begins = " ".join(answer.body[:400].split())[:120]
-    return f'"{begins}"' if begins else "nothing"
+    return _quoted(begins) if begins else "nothing"
+
+
+def _quoted(text: str) -> str:
+    """A text in marks that it does not have itself, where it can be."""
+    mark = "'" if '"' in text and "'" not in text else '"'
+    return f"{mark}{text}{mark}"

@@ -16,8 +16,8 @@ from muva_console.config.redact import redact
 from muva_console.ops.checks import CheckContext
 from muva_console.ops.errors import OpsError
 from muva_console.ops.health.report import LIGHT, HealthReport, read_health
+from muva_console.ops.links.outgoing import Outgoing
 from muva_console.ops.readings import Level, Verdict
-from muva_console.ops.release.outgoing import Outgoing
 from muva_console.ops.text import sanitise_line
 
 PENDING, DEPLOYED, ROLLED_BACK = "pending", "deployed", "rolled-back"

@@ -15,14 +15,14 @@ from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.errors import OpsError
 from muva_console.ops.health.words import count
 from muva_console.ops.links.local import run_local
+from muva_console.ops.links.outgoing import Outgoing
+from muva_console.ops.links.source import Source
 from muva_console.ops.readings import Finding, Level
 from muva_console.ops.release import lockfile
 from muva_console.ops.release.code_files import NOT_OURS, imports, is_code, package_of
-from muva_console.ops.release.context import Source
 from muva_console.ops.release.js_tokens import tokenise
 from muva_console.ops.release.lockfile import Answer
 from muva_console.ops.release.manifest import PRODUCTION, Manifest, folder_of, read_manifest
-from muva_console.ops.release.outgoing import Outgoing
 from muva_console.ops.release.package_changes import changes_of
 from muva_console.ops.release.package_lock import match_lock
 from muva_console.ops.release.schema_ground import Told

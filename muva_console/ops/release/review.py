@@ -25,8 +25,8 @@ from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.errors import OpsError
 from muva_console.ops.links.github import GitHubLink
 from muva_console.ops.links.github_model import ListedCommit, PullRequest, RateLimited, Review
+from muva_console.ops.links.outgoing import Outgoing, OutgoingCommit
 from muva_console.ops.readings import Finding, Level
-from muva_console.ops.release.outgoing import Outgoing, OutgoingCommit
 
 MOST = 500
 """Commits that are looked at. Ours: more than half a year of a small team."""

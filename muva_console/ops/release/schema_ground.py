@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from muva_console.ops.errors import OpsError
+from muva_console.ops.links.outgoing import Outgoing
 from muva_console.ops.migrations.compare import differ
 from muva_console.ops.migrations.files import files_of, texts_of
 from muva_console.ops.migrations.model import FileSet, History, MigrationFile
 from muva_console.ops.readings import Level
-from muva_console.ops.release.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from muva_console.ops.checks import CheckContext

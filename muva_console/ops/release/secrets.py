@@ -15,9 +15,9 @@ from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.errors import LinkError, OpsError
 from muva_console.ops.health.words import count
 from muva_console.ops.links.local import run_local
+from muva_console.ops.links.outgoing import Outgoing
 from muva_console.ops.readings import Finding, Level
 from muva_console.ops.release.diff_lines import Added, added_lines
-from muva_console.ops.release.outgoing import Outgoing
 from muva_console.ops.release.secret_baseline import Baseline, read_baseline
 from muva_console.ops.release.secret_scan import Answer, File, Hit, Request
 from muva_console.ops.text import sanitise_line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from muva_console.ops.release.outgoing import Outgoing
+from muva_console.ops.links.outgoing import Outgoing
 
 SHORTEST = 7
 """Digits from which a shortened commit is believed to mean one: git's own default."""

@@ -12,8 +12,8 @@ from muva_console.ops.health.api import judge, seen
 from muva_console.ops.health.document import read_document
 from muva_console.ops.links.addresses import curl_line
 from muva_console.ops.links.answers import HttpAnswer
+from muva_console.ops.links.outgoing import Outgoing
 from muva_console.ops.readings import Finding, Level, worst
-from muva_console.ops.release.outgoing import Outgoing
 from muva_console.ops.release.served import apart, listed, same, short
 
 PROBES = 20

@@ -12,9 +12,10 @@ from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.errors import Fault, LinkError, OpsError
 from muva_console.ops.health.words import count
 from muva_console.ops.links.base import HostLink
+from muva_console.ops.links.outgoing import Outgoing
+from muva_console.ops.links.source import Source
 from muva_console.ops.readings import Finding, Level
 from muva_console.ops.release.code_files import is_code
-from muva_console.ops.release.context import Source
 from muva_console.ops.release.env_host import ask_host, names_line
 from muva_console.ops.release.env_names import (
     Template,
@@ -23,7 +24,6 @@ from muva_console.ops.release.env_names import (
     reads_of,
     sorted_names,
 )
-from muva_console.ops.release.outgoing import Outgoing
 from muva_console.ops.text import sanitise_line
 
 GOOD_FOR = 600.0
