@@ -24,6 +24,7 @@ from muva_console.config.release import (
     Backups,
     Flow,
     GitHub,
+    Migrations,
     Notices,
     OnCall,
     Runbooks,
@@ -75,6 +76,7 @@ __all__ = [
     "Health",
     "Host",
     "Journal",
+    "Migrations",
     "Notices",
     "OnCall",
     "Project",
@@ -335,6 +337,8 @@ class Config(Table, frozen=True, kw_only=True):
     """Who answers when something breaks."""
     backups: Backups = Backups()
     """Where backups of the databases are kept."""
+    migrations: Migrations = Migrations()
+    """How migrations are applied."""
     hosts: dict[str, Host] = field(default_factory=dict)
     """The VPSs, by a name of yours."""
     environments: dict[str, Environment] = field(default_factory=dict)

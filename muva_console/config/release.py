@@ -16,6 +16,7 @@ from muva_console.config.types import (
     Duration,
     HttpStatus,
     Moment,
+    Retries,
     Seconds,
     Secret,
     Table,
@@ -98,6 +99,22 @@ class Backups(Table, frozen=True, kw_only=True):
     """A folder of `pg_dump` files in custom format, ENVIRONMENT-YYYYMMDDTHHMMSSZ-COMMIT.dump. None: none."""
     fresh: Duration = Seconds(86400.0)
     """How old the newest may be before a deployment. Ours."""
+
+
+class Migrations(Table, frozen=True, kw_only=True):
+    """How migrations are applied."""
+
+    lock_timeout: Wait = Seconds(2.0)
+    """How long one statement may wait for a lock; whoever comes after it waits too. It is then tried again."""
+    retries: Retries = 8
+    """How often it is tried again, with growing pauses of chance length in between."""
+    statement_timeout: Duration = Seconds(900.0)
+    """How long one statement may take, where the file does not say otherwise."""
+    backup_within: Duration = Seconds(3600.0)
+    """How old the newest backup may be when production's migrations are applied."""
+    scratch: Secret | None = None
+    """The address of a server for rehearsals, postgres://USER:PASSWORD@HOST/NAME: databases are made and
+    dropped there. None given: the environment's own server, where the user may make databases."""
 
 
 class Flow(Table, frozen=True, kw_only=True):

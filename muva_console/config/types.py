@@ -27,6 +27,7 @@ Fraction = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 HttpStatus = Annotated[int, Meta(ge=100, le=599)]
+Retries = Annotated[int, Meta(ge=0, le=100)]
 Duration = Annotated[Seconds, Meta(gt=0)]
 Wait = Annotated[Seconds, Meta(gt=0, le=600)]
 """How long something is awaited: a slip of the unit must not freeze the console for an hour."""
