@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from muva_console.config.model import Database
@@ -55,11 +56,21 @@ class Way:
         self._address: DatabaseAddress | None = None
         self._forward: _Forward | None = None
         self._plain_start = False
+        self._other = ""
 
     def apart(self) -> Way:
         """The same way, opened anew: with a tunnel of its own."""
         way = Way(self._name, self._database, self._secret, tunnel=self._tunnel, resolver=self._resolver)
         way._address = self._address
+        way._other = self._other
+        return way
+
+    def to(self, name: str) -> Way:
+        """As `apart`, to another database of the same server."""
+        way = self.apart()
+        way._other = name
+        if way._address is not None:
+            way._address = replace(way._address, name=name)
         return way
 
     @property
@@ -89,8 +100,15 @@ class Way:
         """The address; asks the secret when it was not asked yet. Raises OpsError."""
         if self._address is None:
             secret = await self._secret() if self._secret is not None else None
-            self._address = address_of(self._database, secret)
+            address = address_of(self._database, secret)
+            self._address = replace(address, name=self._other) if self._other else address
         return self._address
+
+    async def leads(self) -> tuple[str, int]:
+        """Host and port that a program of libpq's connects to: the server, or the near end of the tunnel,
+        which stands until `close`. Raises OpsError.
+        """
+        return await self._leads(await self.known())
 
     def forget(self) -> None:
         """The password was refused: ask the secret again next time."""
