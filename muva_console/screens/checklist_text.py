@@ -125,7 +125,7 @@ def told(item: ItemView) -> str:
 
 def verdict_mark(verdict: Verdict) -> Content:
     """``✖ NO-GO`` in its colour."""
-    return mark(_VERDICT[verdict], verdict.value)
+    return mark(_VERDICT[verdict], verdict.value).stylize("bold")
 
 
 def counts(view: RunView) -> list[Content]:
@@ -209,7 +209,8 @@ def standing_lines(view: RunView, width: int) -> list[Content]:
 def _between(view: RunView) -> Content:
     opened = [item for item in view.items if item.open]
     if not opened:
-        return muted("nothing stands between here and GO")
+        then = "" if view.run.ended_at is not None else ": w writes it to a file, E ends the run"
+        return muted(f"nothing stands between here and GO{then}")
     ranked = sorted(opened, key=lambda item: not item.red)
     names = [
         Content.styled(item.step.title, "$t-hot") if item.red else Content(item.step.title) for item in ranked
