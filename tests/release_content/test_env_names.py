@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from muva_console.ops.release.env_host import ask_host
@@ -43,6 +43,14 @@ _LINE = st.one_of(
 
 
 @settings(max_examples=1, deadline=None)
+@example(
+    [
+        ['C="', "B=1"],
+        ["A='", "A=`x", "B='y", "C=1", "x`"],
+        ['A="\\"', 'B="', "C=1"],
+        ["A=1\r", "E='", "'", "D"],
+    ]
+)
 @given(st.lists(st.lists(_LINE, max_size=8), min_size=25, max_size=25))
 def test_the_host_reads_as_we_do(tmp_path_factory: pytest.TempPathFactory, files: list[list[str]]) -> None:
     """awk on the host against our own reading, over many files at once."""

@@ -8,8 +8,8 @@ detect-secrets' hash of it (SHA-1, as in a baseline).
 Where this differs from ``detect-secrets scan``:
 
 - nothing is asked over the network (detect-secrets calls that verification): it has nothing to ask with;
-- its guess that a line such as ``key = get("…")`` is a reference is not applied to tokens with a form of
-  their own: a service's key within a call is still that service's key;
+- its guess that a line such as ``key = get("…")`` is a reference is applied to suspicious names alone: a
+  service's key within a call is still that service's key;
 - forms that version 1.5 does not know are looked for too (`_FORMS`);
 - custom plugins and filters that a baseline names by file are not loaded: they are code of the repository.
 """
@@ -82,6 +82,7 @@ MOST_HITS = 2000
 
 # Kinds that are guessed from a value's name or its randomness; all others have a form of their own.
 GUESSED = frozenset(["Secret Keyword", "Base64 High Entropy String", "Hex High Entropy String"])
+_KEYWORD = "Secret Keyword"
 ENTROPY = frozenset(["Base64 High Entropy String", "Hex High Entropy String"])
 
 # Tokens by their form, described where the services describe their keys (see `config.redact`).
@@ -228,7 +229,6 @@ class _Scanner:
             return
         if _is_env_like(path) and (assigned := _ENV_LINE.fullmatch(line)):
             line = f'{assigned[1]}="{assigned[2]}"'  # the guesses want quotes, these files have none
-        reference: bool | None = None
         seen: set[str] = set()
         for plugin in self._plugins:
             guessed = plugin.secret_type in GUESSED
@@ -236,11 +236,10 @@ class _Scanner:
                 continue
             for secret in plugin.analyze_line(filename=path, line=line, line_number=number):
                 value = secret.secret_value or ""
-                if guessed:
-                    if reference is None:
-                        reference = self._heuristic.is_indirect_reference(line)
-                    if reference or self._heuristic.is_likely_id_string(value, line):
-                        continue
+                if guessed and self._heuristic.is_likely_id_string(value, line):
+                    continue
+                if plugin.secret_type == _KEYWORD and self._heuristic.is_indirect_reference(line):
+                    continue
                 if not value or any(no_secret(value) for no_secret in self._filters):
                     continue
                 if guessed and line.lower().count(value.lower()) > 1:
