@@ -100,6 +100,8 @@ def _runs_commands(config: Config) -> bool:
     if any(secret is not None and secret.command is not None for secret in secrets):
         return True
     project = config.project
+    if config.backups.programs is not None:
+        return True
     if project.build != Project().build or project.tests is not None:
         return True
     try:

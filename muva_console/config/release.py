@@ -99,6 +99,10 @@ class Backups(Table, frozen=True, kw_only=True):
     """A folder of `pg_dump` files in custom format, ENVIRONMENT-YYYYMMDDTHHMMSSZ-COMMIT.dump. None: none."""
     fresh: Duration = Seconds(86400.0)
     """How old the newest may be before a deployment. Ours."""
+    keep: Duration = Seconds(30 * 86400.0)
+    """How long they are kept: older ones are removed when a new one is good (playbook: 30 days)."""
+    programs: Path | None = None
+    """The folder of pg_dump and pg_restore; on the PATH, or where Debian and Red Hat put them, when not given."""
 
 
 class Migrations(Table, frozen=True, kw_only=True):

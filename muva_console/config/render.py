@@ -42,6 +42,7 @@ _EXAMPLES: dict[tuple[type[Table], str], Any] = {
     (Project, "tests"): "pnpm test",
     (Runbooks, "directory"): "runbooks",
     (Backups, "directory"): "~/muva-backups",
+    (Backups, "programs"): "/usr/lib/postgresql/17/bin",
     (Migrations, "scratch"): {"env": "SCRATCH_URL"},
     (GitHub, "token"): {"env": "GH_TOKEN"},
     (Notices, "slack"): {"command": "pass show muva/slack-webhook"},

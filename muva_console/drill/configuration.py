@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import tomllib
 from datetime import timedelta
 from typing import Any
 
@@ -24,7 +25,24 @@ def write(estate: Estate, baselines: dict[str, float]) -> None:
     """Write the configuration; `baselines` holds the measured p95 response time (s) by environment."""
     import tomli_w
 
-    text = tomli_w.dumps(_document(estate, baselines))
+    _write(estate, tomli_w.dumps(_document(estate, baselines)))
+
+
+def change(estate: Estate, table: str, new: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Give one table of the configuration other contents, or none, as somebody who edits the file; returns
+    what it held before. The rest stays as it is.
+    """
+    import tomli_w
+
+    document = tomllib.loads(estate.config.read_text())
+    before: dict[str, Any] | None = document.pop(table, None)
+    if new is not None:
+        document[table] = new
+    _write(estate, tomli_w.dumps(document))
+    return before
+
+
+def _write(estate: Estate, text: str) -> None:
     note = "# Written by `muva drill up` for the estate in this folder; gone with it.\n\n"
     beside = estate.config.with_suffix(".next")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -46,7 +64,7 @@ def _document(estate: Estate, baselines: dict[str, float]) -> dict[str, Any]:
         "github": {"api": estate.github_url, "token": {"file": str(records.token_file(estate))}},
         "notices": {"slack": {"file": str(records.webhook_file(estate))}},
         "journal": {"directory": str(estate.journal)},
-        "backups": {"directory": str(estate.backups)},
+        "backups": {"directory": str(estate.backups), "programs": str(estate.postgres_programs)},
         "health": {"timeout": "5s", "probes": 25},
         "hosts": {
             HOST: {
