@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from muva_console.cli.base import Invocation, tell
+from muva_console.cli.lazy import LazyGroup
 from muva_console.ops.errors import ConfigError, LinkError, OpsError
 from muva_console.ops.readings import Exit
 
@@ -38,6 +39,10 @@ _COMMANDS = {
         "muva_console.cli.checklist",
         "The runbooks: list them, or sense every item of one and give the verdict.",
     ),
+    "migrations": (
+        "muva_console.cli.migrations",
+        "What is applied where, what it would lock, apply, and the way back.",
+    ),
     "journal": ("muva_console.cli.journal", "Who did what when: read, verify, export."),
     "drill": ("muva_console.cli.drill", "Practice on a small real estate on this machine."),
 }
@@ -49,8 +54,8 @@ UNREAD = 141
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
-class _Commands(click.Group):
-    """Imports the module of a command when that command is called."""
+class _Commands(LazyGroup):
+    """Tells when standard output cannot be written."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -62,25 +67,10 @@ class _Commands(click.Group):
             _write_failed(error)
             raise
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        from importlib import import_module
-
-        command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, told) for name, (_, told) in _COMMANDS.items()])
-
 
 @click.group(
     cls=_Commands,
+    lazy=_COMMANDS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 healthy or done, 1 unhealthy or refused, 2 usage or configuration, 3 cannot tell.",
