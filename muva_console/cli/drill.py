@@ -157,11 +157,25 @@ def faults(as_json: bool) -> None:
 
     known = sorted(FAULTS, key=lambda fault: fault.name)
     if as_json:
-        print_json([{"name": f.name, "title": f.title, "does": f.does, "undone": f.undone} for f in known])
+        print_json(
+            [
+                {
+                    "name": f.name,
+                    "title": f.title,
+                    "environment": f.environment,
+                    "does": f.does,
+                    "undone": f.undone,
+                    "items": f.items,
+                    "besides": f.besides,
+                }
+                for f in known
+            ]
+        )
         return
     for fault in known:
-        click.echo(f"{fault.name}: {fault.title}")
-        for text in (fault.does, f"Mending: {fault.undone}"):
+        click.echo(f"{fault.name}: {fault.title} ({fault.environment})")
+        fails = f"Fails: {', '.join(fault.items)}. {fault.besides}".strip() if fault.items else ""
+        for text in filter(None, (fault.does, fails, f"Mending: {fault.undone}")):
             click.echo(click.wrap_text(text, width=100, initial_indent="    ", subsequent_indent="    "))
 
 
@@ -178,8 +192,10 @@ def _known(ctx: click.Context, param: click.Parameter, name: str | None) -> str 
 @drill.command("break")
 @click.argument("fault", callback=_known)
 @_DIRECTORY
-@click.option("--env", "environment", metavar="E", default="production", show_default=True)
-def break_command(fault: str, directory: Path | None, environment: str) -> None:
+@click.option(
+    "--env", "environment", metavar="E", help="Where; what `muva drill faults` tells when not given."
+)
+def break_command(fault: str, directory: Path | None, environment: str | None) -> None:
     """Break a fault into the estate, for real."""
     from muva_console.drill import faults as broken
 

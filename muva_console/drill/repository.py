@@ -259,9 +259,44 @@ async def commit(
     return await head(estate, branch)
 
 
-async def _git(estate: Estate, *words: str | Path, input: bytes | None = None) -> str:
+async def undo(estate: Estate, branch: str, commit: str) -> str | None:
+    """Take a commit off a branch: the branch goes back to before it where nothing came after it (then None),
+    else the commit that reverts it is added and returned. None too when the branch does not have it.
+
+    Raises OpsError when later commits changed the same lines.
+    """
+    now = await head(estate, branch)
+    parent = (await _git(estate, "rev-parse", f"{commit}^")).strip()
+    if now == commit:
+        await _git(estate, "update-ref", f"refs/heads/{branch}", parent, commit)
+        return None
+    if not (await _git(estate, "rev-list", "--max-count=1", commit, f"^{now}")).strip():
+        patch = (await _git(estate, "diff", "--binary", commit, parent)).encode()
+        index = {"GIT_INDEX_FILE": str(estate.repository / "index.undo")}
+        await _git(estate, "read-tree", now, env=index)
+        await _git(estate, "apply", "--cached", "-", input=patch, env=index)
+        tree = (await _git(estate, "write-tree", env=index)).strip()
+        subject = (await _git(estate, "log", "-1", "--format=%s", commit)).strip()
+        message = f'Revert "{subject}"\n\nThis reverts commit {commit}.'
+        name, _, address = _OSKAR.removesuffix(">").partition(" <")
+        person = ("-c", f"user.name={name}", "-c", f"user.email={address}")
+        made = (await _git(estate, *person, "commit-tree", tree, "-p", now, "-m", message)).strip()
+        await _git(estate, "update-ref", f"refs/heads/{branch}", made, now)
+        return made
+    return None
+
+
+async def between(estate: Estate, base: str, tip: str) -> tuple[str, ...]:
+    """The commits that one branch has and another has not, newest first. Raises OpsError."""
+    return tuple((await _git(estate, "rev-list", tip, f"^{base}")).split())
+
+
+async def _git(
+    estate: Estate, *words: str | Path, input: bytes | None = None, env: dict[str, str] | None = None
+) -> str:
     """Run git in the bare repository, unaffected by the configuration of whoever runs the drill."""
-    return (await run(["git", "-C", estate.repository, *words], env=_environment(), input=input)).decode()
+    environment = {**_environment(), **(env or {})}
+    return (await run(["git", "-C", estate.repository, *words], env=environment, input=input)).decode()
 
 
 def _environment() -> dict[str, str]:

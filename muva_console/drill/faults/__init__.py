@@ -8,7 +8,7 @@ from pathlib import Path
 
 from muva_console.drill import deploy
 from muva_console.drill.estate import load, locked
-from muva_console.drill.faults import processes, releases, servers
+from muva_console.drill.faults import commits, processes, releases, servers, states
 from muva_console.drill.faults.base import Fault
 from muva_console.drill.state import ActiveFault, Estate
 from muva_console.ops.errors import OpsError
@@ -16,7 +16,9 @@ from muva_console.ops.readings import utc_now
 
 __all__ = ["FAULTS", "Fault", "break_in", "find", "mend"]
 
-FAULTS: tuple[Fault, ...] = (*processes.FAULTS, *releases.FAULTS, *servers.FAULTS)
+FAULTS: tuple[Fault, ...] = (
+    *processes.FAULTS, *releases.FAULTS, *servers.FAULTS, *commits.FAULTS, *states.FAULTS,
+)  # fmt: skip
 """Every fault there is."""
 
 Progress = Callable[[str], None]
@@ -32,10 +34,13 @@ def find(name: str) -> Fault:
 
 
 async def break_in(
-    directory: Path, name: str, *, environment: str = "production", progress: Progress = lambda _: None
+    directory: Path, name: str, *, environment: str | None = None, progress: Progress = lambda _: None
 ) -> Estate:
-    """Break a fault into the estate; returns when it can be seen from outside. Raises OpsError."""
+    """Break a fault into the estate, in its own environment where none is named; returns when it can be seen
+    from outside. Raises OpsError.
+    """
     fault = find(name)
+    environment = environment or fault.environment
     with locked(directory):
         estate = load(directory)
         site = estate.sites.get(environment)
@@ -58,11 +63,14 @@ async def break_in(
 async def mend(
     directory: Path, names: Iterable[str] | None = None, *, progress: Progress = lambda _: None
 ) -> Estate:
-    """Mend the named faults, or all; when none is left, wait until every site is healthy. Raises OpsError."""
+    """Mend the named faults, or all, by rank and then the newest first; when none is left, wait until every
+    site is healthy. Raises OpsError.
+    """
     wanted = None if names is None else {find(name).name for name in names}
     with locked(directory):
         estate = load(directory)
         chosen = [active for active in estate.faults if wanted is None or active.name in wanted]
+        chosen.reverse()
         for active in sorted(chosen, key=lambda active: find(active.name).rank):
             fault = find(active.name)
             progress(f"mending: {fault.title.lower()}")

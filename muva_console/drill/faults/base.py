@@ -21,6 +21,13 @@ class Fault(Struct, frozen=True, kw_only=True):
     title: str
     does: str
     """What really happens, and what is seen of it."""
+    items: tuple[str, ...] = ()
+    """The items of the playbook's checklists that it makes fail, ``RUNBOOK/ITEM``, the one it is meant for
+    first."""
+    besides: str = ""
+    """What cannot be told, or fails, beside those, and why that lies in its nature."""
+    environment: str = "production"
+    """Where it is broken in when none is named."""
     undone: str
     """How mending undoes it; an engineer may have done so before."""
     rank: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -87,6 +88,39 @@ async def _revive_daemon(estate: Estate, site: Site, memory: Memory) -> None:
         await on_host(estate, "pm2 resurrect")
 
 
+async def _pid(estate: Estate, site: Site) -> int:
+    for entry in await deploy.pm2_list(estate):
+        if entry.get("name") == site.process and isinstance(pid := entry.get("pid"), int) and pid:
+            return pid
+    raise OpsError(f"{site.process} does not run")
+
+
+async def _kill_process(estate: Estate, site: Site, memory: Memory) -> None:
+    before = starts(estate, site)
+    end([await _pid(estate, site)], signal.SIGKILL)
+
+    async def back() -> bool:
+        return starts(estate, site) > before and await deploy.healthy(site)
+
+    await until(back, f"PM2 has started {site.process} again")
+
+
+async def _nothing(estate: Estate, site: Site, memory: Memory) -> None:
+    """PM2 mended it at once."""
+
+
+async def _freeze_process(estate: Estate, site: Site, memory: Memory) -> None:
+    pid = await _pid(estate, site)
+    memory["pid"] = str(pid)
+    os.kill(pid, signal.SIGSTOP)
+
+
+async def _thaw_process(estate: Estate, site: Site, memory: Memory) -> None:
+    pid = int(memory.get("pid", "0"))
+    if pid and has_tag(pid, estate.id):
+        os.kill(pid, signal.SIGCONT)
+
+
 def _is_application(pid: int) -> bool:
     try:
         environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -116,5 +150,36 @@ FAULTS = (
         rank=3,
         break_in=_stop_process,
         mend=_start_process,
+    ),
+    Fault(
+        name="process-killed",
+        title="The process was killed once",
+        does="The process gets SIGKILL, as from a kernel that is out of memory; PM2 starts it again at once, "
+        "and everything answers. That nobody asked for the restart is what is left of it.",
+        items=("post-deploy-production/restarted", "post-deploy-staging/restarted"),
+        undone="Nothing is left to do: PM2 did it. The restart is forgotten after `restart_window`.",
+        rank=3,
+        break_in=_kill_process,
+        mend=_nothing,
+    ),
+    Fault(
+        name="process-frozen",
+        title="The process stands still",
+        does="The process gets SIGSTOP: PM2 says online, the port takes connections, and no answer comes.",
+        items=(
+            "post-deploy-production/response-time",
+            "post-deploy-production/health",
+            "post-deploy-production/user-flows",
+            "post-deploy-production/performance",
+            "post-deploy-staging/response-time",
+            "post-deploy-staging/health",
+            "post-deploy-staging/user-flows",
+        ),
+        besides="Who never answers is neither healthy nor quick, and tells nothing of its commit, its "
+        "database and its services.",
+        undone="SIGCONT.",
+        rank=3,
+        break_in=_freeze_process,
+        mend=_thaw_process,
     ),
 )

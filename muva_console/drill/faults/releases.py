@@ -70,6 +70,8 @@ def _fault(
     title: str,
     does: str,
     release: Callable[[float], _Release],
+    items: tuple[str, ...] = (),
+    besides: str = "",
     seen: Callable[[Estate, Site, int], Awaitable[bool]],
 ) -> Fault:
     async def break_in(estate: Estate, site: Site, memory: Memory) -> None:
@@ -88,7 +90,7 @@ def _fault(
         await _revert(estate, site, bad, memory.get("commit", ""))
 
     return Fault(
-        name=name, title=title, does=does, rank=2, break_in=break_in, mend=mend,
+        name=name, title=title, does=does, rank=2, break_in=break_in, mend=mend, items=items, besides=besides,
         undone="The commit is reverted on its branch, and the branch deployed.",
     )  # fmt: skip
 
@@ -177,6 +179,8 @@ FAULTS = (
         does="A release waits for exchange rates from a service whose address is not configured: three "
         "pauses, 0.9 s in all or fifteen times the usual time, before every answer of the API. All "
         "are right.",
+        items=("pre-deploy-production/performance-check", "post-deploy-production/performance"),
+        besides="The one where it is broken into staging, the other where into production.",
         release=_slow_responses,
         seen=_slow,
     ),

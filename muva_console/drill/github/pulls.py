@@ -85,6 +85,36 @@ async def dismissed(
     return await merged(estate, shas, author=author, base=base, reviews=((approver, "DISMISSED"),))
 
 
+def forget(estate: Estate, number: int) -> None:
+    """Let a pull request never have been: its commits are gone."""
+    with store(estate).change() as state:
+        state.pulls.pop(number, None)
+
+
+def dismiss(estate: Estate, shas: Sequence[str]) -> list[int]:
+    """Dismiss the approvals of the first pull request that brought one of these commits in itself; the ids
+    of the reviews. Raises OpsError when none of them was approved.
+    """
+    with store(estate).change() as state:
+        for number in sorted(state.pulls):
+            pull = state.pulls[number]
+            approvals = [one for one in pull.reviews if one.state == "APPROVED"]
+            if len(pull.commits) == 1 and pull.commits[0] in shas and approvals:
+                for review in approvals:
+                    review.state = "DISMISSED"
+                return [review.id for review in approvals]
+    raise OpsError("none of these commits has an approval that could be dismissed")
+
+
+def approve_again(estate: Estate, ids: Sequence[int]) -> None:
+    """Let dismissed approvals count again."""
+    with store(estate).change() as state:
+        for pull in state.pulls.values():
+            for review in pull.reviews:
+                if review.id in ids:
+                    review.state = "APPROVED"
+
+
 async def merged(
     estate: Estate,
     shas: Sequence[str],
