@@ -222,7 +222,7 @@ class Checklist(Frame):
         if hand.view is None:
             return None
         fresh = self._resumed(hand.view.run.id, hand.title)
-        fresh.view = hand.view
+        fresh.view, fresh.messages = hand.view, hand.messages
         self._hands[hand.environment] = fresh
         return fresh
 

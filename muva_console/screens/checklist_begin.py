@@ -169,6 +169,11 @@ class BeginPane(Container):
             self._chosen_once = True
             table.choose(table.rows[0].key)
         table.face(Content.assemble("Checklists, ", self._environment), self._state())
+        self._draw_panels()
+        self.call_after_refresh(self._draw_panels)  # what was hidden had no width before
+
+    def _draw_panels(self) -> None:
+        known = self.known
         mistakes = self.query_one("#mistakes", Panel)
         broken = known.broken if known is not None else None
         mistakes.set_class(broken is not None, "-any")

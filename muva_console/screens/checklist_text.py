@@ -33,7 +33,7 @@ ITEM_COLUMNS = (
 )
 NARROW_COLUMNS = (
     Column("", 12, keep=100),
-    Column("item", 21, keep=100),
+    Column("item", 22, keep=100),
     Column("what", 14, flex=True, keep=95),
     Column("age", 5, align="right", keep=50),
     Column("", 6, keep=90),

@@ -206,6 +206,7 @@ class WalkPane(Container):
         panel.display = item is not None
         if view is None or item is None:
             return
+        self._want_message(item)
         panel.face(item.step.title, item_aside(view, item))
         panel.redraw()
 
@@ -237,8 +238,11 @@ class WalkPane(Container):
         self._draw_item()
         self._offered = self._offers()
         self.refresh_bindings()
-        item, hand = self.item, self.hand
-        if item is None or hand is None or hand.walk is None or item.step.kind is not StepKind.OPERATION:
+
+    def _want_message(self, item: ItemView) -> None:
+        """Ask once for what an operation would send, so that it stands beside its item."""
+        hand = self.hand
+        if hand is None or hand.walk is None or item.step.kind is not StepKind.OPERATION:
             return
         if item.id not in hand.messages:
             hand.messages[item.id] = ""
@@ -355,9 +359,9 @@ class WalkPane(Container):
         """Write the run to files."""
         from muva_console.screens.walk_acts import export
 
-        app, view = self.console_app, self.view
-        if view is not None:
-            app.work_on("writing the run", lambda: export(app, view), group="write")
+        app, hand, view = self.console_app, self.hand, self.view
+        if hand is not None and view is not None:
+            app.work_on("writing the run", lambda: export(app, hand, view), group="write")
 
     def action_end(self) -> None:
         """End the run."""
@@ -371,5 +375,7 @@ class WalkPane(Container):
         """The command, the evidence, the item, what would be sent, the run."""
         from muva_console.screens.walk_acts import copies
 
-        item = self.item
-        return copies(self.view, item, self._message(item) if item is not None else ()) if self.view else ()
+        hand, view, item = self.hand, self.view, self.item
+        if hand is None or view is None:
+            return ()
+        return copies(hand, view, item, self._message(item) if item is not None else ())

@@ -30,6 +30,8 @@ class Hand:
         self.error: OpsError | None = None
         self.messages: dict[str, str] = {}
         """What operations would send, by item, as far as it was asked."""
+        self.written: list[str] = []
+        """The paths of the documents written last."""
         self._asking: dict[str, float] = {}
         self._worker: Worker[None] | None = None
         self._drawing = False

@@ -108,14 +108,15 @@ async def end(app: MuvaApp, hand: Hand) -> None:
         app.tell("\n".join(error.lines()), title="Not ended", severity="warning", timeout=12)
 
 
-async def export(app: MuvaApp, view: RunView) -> None:
-    """Write the run as Markdown and JSON into the state folder, and say where."""
+async def export(app: MuvaApp, hand: Hand, view: RunView) -> None:
+    """Write the run as Markdown and JSON into the state folder, and say where; the paths can be copied."""
     import asyncio
 
     from muva_console.clipboard import save, state_folder
 
     run = view.run
-    name = f"{run.runbook.id}-{run.environment}-{run.id[:8]}-{view.at:%Y%m%dT%H%M%SZ}"
+    of = run.runbook.id if run.runbook.id.endswith(run.environment) else f"{run.runbook.id}-{run.environment}"
+    name = f"{of}-{run.id[:8]}-{view.at:%Y%m%dT%H%M%SZ}"
     folder = state_folder() / "checklists"
     markdown, data = as_markdown(view), json_text(view)
 
@@ -126,17 +127,18 @@ async def export(app: MuvaApp, view: RunView) -> None:
         ]
 
     try:
-        paths = await asyncio.to_thread(write)
+        hand.written = await asyncio.to_thread(write)
     except FileExistsError:
         app.tell(f"It stands in {folder} already, as of this second.", title="Written")
         return
     except OSError as error:
         app.tell(f"{folder}: {error.strerror or error}", title="Not written", severity="error", timeout=12)
         return
-    app.tell("\n".join(paths), title="Written as Markdown and JSON", timeout=20)
+    text = "\n".join((f"{folder}/", f"{name}.md", f"{name}.json", "Y copies the path."))
+    app.tell(text, title="Written as Markdown and JSON", timeout=20)
 
 
-def copies(view: RunView, item: ItemView | None, message: Sequence[str]) -> list[CopyItem]:
+def copies(hand: Hand, view: RunView, item: ItemView | None, message: Sequence[str]) -> list[CopyItem]:
     """What can be copied of a run and of the item under the cursor, what is likeliest first."""
     found: list[CopyItem] = []
     if item is not None:
@@ -147,6 +149,7 @@ def copies(view: RunView, item: ItemView | None, message: Sequence[str]) -> list
         found.append(CopyItem("the evidence", "\n".join(evidence)))
         lines = [line.plain.rstrip() for line in item_lines(view, item, 100, message=message, whole=True)]
         found.append(CopyItem("the item", "\n".join((item.step.title, *lines))))
+    found += [CopyItem("the path of what was written", path) for path in hand.written]
     found.append(CopyItem("the run as Markdown", as_markdown(view)))
     found.append(CopyItem("the run as JSON", json_text(view)))
     found.append(CopyItem("the command of the run", f"muva checklist --run {view.run.id[:12]}"))
