@@ -91,7 +91,12 @@ async def test_everything_runs(estate: Estate) -> None:
 
 async def test_every_socket_is_on_loopback_and_the_ports_are_those_recorded(estate: Estate) -> None:
     found = listeners(members(estate.id, estate.data))
-    ports = {estate.ssh_port, estate.postgres_port, estate.github_port, *(site.port for site in estate.sites.values())}
+    ports = {
+        estate.ssh_port,
+        estate.postgres_port,
+        estate.github_port,
+        *(site.port for site in estate.sites.values()),
+    }
     assert found == {("127.0.0.1", port) for port in ports}
 
 
@@ -174,25 +179,36 @@ def test_secrets_are_for_the_owner_alone(estate: Estate) -> None:
         assert path.read_text().strip() not in record
 
 
-async def test_an_estate_beside_another_leaves_nothing_behind(estate: Estate, tmp_path: Path) -> None:
+async def test_an_estate_beside_another_leaves_nothing_behind_when_its_owner_is_killed(
+    estate: Estate, tmp_path: Path
+) -> None:
+    """Killed, so that another has to take it down: by `down`, as who asks for that."""
     directory = tmp_path / ("long" * 25) / "estate"  # too long for PM2's sockets: a short folder is needed
-    mine = await estates.up(directory)
-    assert mine.short is not None
-    assert mine.id != estate.id
-    processes, segment = members(mine.id, mine.data), postgres.shared_memory(mine)
-    assert segment in segments()
-    mine_listens, other_listens = listeners(processes), listeners(members(estate.id, estate.data))
-    assert len(processes) > 8
-    assert len(mine_listens) == 5
-    assert not mine_listens & other_listens
-    assert (await estates.status(directory)).whole
-    await host.on_host(mine, "mktemp; nohup setsid sleep 600 >/dev/null 2>&1 &")  # what a session may leave
+    with subprocess.Popen(
+        [*MUVA, "drill", "up", "--with-me", "--json", "--dir", str(directory)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+    ) as owner:  # fmt: skip
+        assert owner.stdout is not None
+        told = json.loads(_json_text(owner.stdout.readline, owner.stdout.readline))
+        mine = estates.load(directory)
+        assert told["config"] == str(mine.config)
+        assert told["ssh"]["port"] == mine.ssh_port
+        assert sshd.server_pid(mine) is not None
+        assert mine.short is not None
+        assert mine.id != estate.id
+        processes, segment = members(mine.id, mine.data), postgres.shared_memory(mine)
+        assert segment in segments()
+        mine_listens, other_listens = listeners(processes), listeners(members(estate.id, estate.data))
+        assert len(processes) > 8
+        assert len(mine_listens) == len(other_listens)
+        assert not mine_listens & other_listens
+        assert (await estates.status(directory)).whole
+        # what a session may leave
+        await host.on_host(mine, "mktemp; nohup setsid sleep 600 >/dev/null 2>&1 &")
+        owner.kill()
 
-    assert await estates.down(directory)
-
+    wait_until(lambda: not directory.exists() and not members(mine.id, mine.data))
     wait_until(lambda: not any(alive(pid) for pid in processes))
-    assert not members(mine.id, mine.data)
-    assert not directory.exists()
     assert not mine.short.exists()
     for _, port in mine_listens:
         with socket.socket() as probe:
@@ -202,22 +218,6 @@ async def test_an_estate_beside_another_leaves_nothing_behind(estate: Estate, tm
     assert segment not in segments()
     assert (await estates.status(estate.directory)).whole
     assert not await estates.down(directory)
-
-
-def test_a_killed_owner_leaves_nothing_behind(tmp_path: Path) -> None:
-    directory = tmp_path / "estate"
-    with subprocess.Popen(
-        [*MUVA, "drill", "up", "--with-me", "--json", "--dir", str(directory)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-    ) as owner:  # fmt: skip
-        assert owner.stdout is not None
-        told = json.loads(_json_text(owner.stdout.readline, owner.stdout.readline))
-        estate = estates.load(directory)
-        assert told["config"] == str(estate.config)
-        assert told["ssh"]["port"] == estate.ssh_port
-        assert sshd.server_pid(estate) is not None
-        owner.kill()
-    wait_until(lambda: not directory.exists() and not members(estate.id, estate.data))
 
 
 def _json_text(first: Callable[[], bytes], more: Callable[[], bytes]) -> bytes:
