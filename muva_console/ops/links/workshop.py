@@ -47,6 +47,8 @@ FRESH = 2.0
 DIFF_LIMIT = 64 * 1024 * 1024
 BLOB_LIMIT = 1024 * 1024
 """Bytes of one file that `read_all` reads."""
+ENTRIES = 100_000
+"""Files of commits that are remembered. Ours."""
 _BATCH = 16 * 1024 * 1024
 """Bytes of files read by one command."""
 
@@ -68,6 +70,7 @@ class Workshop:
         self._fresh = fresh
         self._opening: asyncio.Task[_Place] | None = None
         self._fetching: asyncio.Task[LinkError | None] | None = None
+        self._entries: dict[bytes, Blob] = {}
         self._fetched = float("-inf")
         """When the last fetch ended, on the monotonic clock."""
         self.url = ""
@@ -172,7 +175,9 @@ class Workshop:
         """All files of a commit below a folder by path, with the ids of their contents: alike where the
         contents are, in every commit.
         """
-        found = await self._tree(sha, f"{folder.rstrip('/')}/" if folder else "")
+        if len(self._entries) > ENTRIES:
+            self._entries.clear()
+        found = await self._tree(sha, f"{folder.rstrip('/')}/" if folder else "", self._entries)
         return {blob.path: blob for blob in found}
 
     async def contents(self, blobs: Iterable[Blob], *, limit: int = BLOB_LIMIT) -> dict[str, bytes]:
@@ -386,11 +391,11 @@ class Workshop:
     async def _count(self, base: str, head: str) -> int:
         return int(await (await self._git()).text("rev-list", "--count", f"{base}..{head}", "--"))
 
-    async def _tree(self, sha: str, path: str = "") -> list[Blob]:
+    async def _tree(self, sha: str, path: str = "", known: dict[bytes, Blob] | None = None) -> list[Blob]:
         git = await self._git()
         where = ["--", path] if path else []
         result = await git.run("ls-tree", "-r", "-z", "-l", "--full-tree", check_sha(sha), *where)
-        return read_tree(result.stdout)
+        return read_tree(result.stdout, known)
 
 
 class _Place:

@@ -20,7 +20,7 @@ _FIELDS = 5
 _LEAD = "refs/remotes/origin/"
 
 
-class Blob(Struct, frozen=True):
+class Blob(Struct, frozen=True, gc=False):
     """A file of a commit."""
 
     path: str
@@ -70,10 +70,17 @@ def read_changes(data: bytes) -> tuple[FileChange, ...]:
     return tuple(found)
 
 
-def read_tree(data: bytes) -> list[Blob]:
-    """Of ``git ls-tree -r -z -l``; submodules are left out. Raises LinkError(PROTOCOL)."""
+def read_tree(data: bytes, known: dict[bytes, Blob] | None = None) -> list[Blob]:
+    """Of ``git ls-tree -r -z -l``; submodules are left out. `known` remembers entries: most of one commit are
+    those of another. Raises LinkError(PROTOCOL).
+    """
     found = []
+    known = {} if known is None else known
     for entry in data.split(b"\0"):
+        blob = known.get(entry)
+        if blob is not None:
+            found.append(blob)
+            continue
         head, _, path = entry.partition(b"\t")
         if not head:
             continue
@@ -81,7 +88,8 @@ def read_tree(data: bytes) -> list[Blob]:
         if len(fields) != 4 or not (fields[3].isdigit() or fields[3] == "-"):
             raise LinkError(Fault.PROTOCOL, "git's list of files cannot be read")
         if fields[1] == "blob":
-            found.append(Blob(os.fsdecode(path), fields[2], int(fields[3])))
+            known[entry] = blob = Blob(os.fsdecode(path), fields[2], int(fields[3]))
+            found.append(blob)
     return found
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from muva_console.ops.migrations.drift import same_of
 from muva_console.ops.migrations.model import FileSet, History, MigrationFile, Standing, State
 from muva_console.ops.migrations.text import shapes_of
+
+if TYPE_CHECKING:
+    from muva_console.ops.migrations.cache import ContentCache
 
 
 def compare(
@@ -38,25 +43,24 @@ def compare(
     return tuple(found)
 
 
-async def drifted(files: FileSet, texts: Mapping[str, bytes], history: History) -> dict[str, bool]:
-    """Whether file and record of a version differ in more than comments, for each where both are known.
-    `texts` are the files' contents by path.
+async def drifted(
+    files: FileSet, texts: Mapping[str, bytes], history: History, *, cache: ContentCache | None = None
+) -> dict[str, bool]:
+    """Whether file and record of a version differ in more than comments, for each where both are known and
+    can be compared. `texts` are the files' contents by path.
     """
-    pairs: list[tuple[str, bytes, bytes]] = []
+    pairs: list[tuple[bytes, tuple[str, ...]]] = []
+    versions = []
     for version, of_version in files.by_version.items():
         applied = history.applied.get(version)
-        if applied is None or applied.text is None or len(of_version) > 1:
+        if applied is None or applied.statements is None or len(of_version) > 1:
             continue
         text = texts.get(of_version[0].path)
         if text is not None:
-            pairs.append((version, text, applied.text.encode("utf-8", "replace")))
-    shapes = await shapes_of([text for _, *both in pairs for text in both])
-    found = {}
-    for place, (version, _, _) in enumerate(pairs):
-        ours, theirs = shapes[2 * place : 2 * place + 2]
-        if ours and theirs:
-            found[version] = ours != theirs
-    return found
+            pairs.append((text, applied.statements))
+            versions.append(version)
+    same = await same_of(pairs, cache=cache)
+    return {version: not alike for version, alike in zip(versions, same, strict=True) if alike is not None}
 
 
 async def differ(ours: Mapping[str, bytes], theirs: Mapping[str, bytes]) -> dict[str, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links.source import Source
@@ -21,15 +22,16 @@ def sort_files(sha: str, folder: str, paths: Iterable[str]) -> FileSet:
     Supabase CLI does.
     """
     lead = folder.rstrip("/") + "/" if folder else ""
-    ups, downs, skipped, others = [], [], [], []
+    ups: list[MigrationFile] = []
+    downs: list[MigrationFile] = []
+    skipped, others = [], []
     for path in paths:
         name = path.removeprefix(lead)
-        if not path.startswith(lead) or "/" in name:
+        file = None if not path.startswith(lead) or "/" in name else _file(path, name)
+        if file is not None:
+            (downs if file.down else ups).append(file)
+        elif not path.startswith(lead) or "/" in name:
             others.append(path)
-        elif down := _DOWN.fullmatch(name):
-            downs.append(MigrationFile(path=path, version=down[1], name=down[2], down=True))
-        elif up := _UP.fullmatch(name):
-            ups.append(MigrationFile(path=path, version=up[1], name=up[2]))
         elif name.lower().endswith(".sql"):
             skipped.append(path)
         else:
@@ -42,6 +44,15 @@ def sort_files(sha: str, folder: str, paths: Iterable[str]) -> FileSet:
         skipped=tuple(sorted(skipped)),
         others=tuple(sorted(others)),
     )
+
+
+@lru_cache(maxsize=32_768)  # the files of one branch are mostly those of another
+def _file(path: str, name: str) -> MigrationFile | None:
+    if down := _DOWN.fullmatch(name):
+        return MigrationFile(path=path, version=down[1], name=down[2], down=True)
+    if up := _UP.fullmatch(name):
+        return MigrationFile(path=path, version=up[1], name=up[2])
+    return None
 
 
 def _order(file: MigrationFile) -> tuple[str, str]:

@@ -29,27 +29,50 @@ SHOWN = f"SELECT version, name FROM {SCHEMA}.{TABLE} ORDER BY version"  # noqa: 
 """What a person would ask."""
 
 
-async def read_history(link: PostgresLink, *, statements: bool = True) -> History:
+DIGEST = (
+    "pg_catalog.substr(pg_catalog.sha256(pg_catalog.convert_to("
+    "pg_catalog.array_to_string(statements, E';\\n', ''), 'UTF8')), 1, 16)"
+)
+"""The first half of SHA-256 of `Applied.text`, made where the statements are: 16 bytes come over instead."""
+RAN = f"SELECT version::text, statements::text[] FROM {SCHEMA}.{TABLE} WHERE version::text = ANY ($1::text[])"  # noqa: S608
+
+
+async def read_history(link: PostgresLink, *, statements: bool = True, digests: bool = False) -> History:
     """The history; empty and `there` False where there is no such table. Without `statements` what was run
-    is not read. Raises DatabaseError.
+    is not read; with `digests` its digest is. Raises DatabaseError.
     """
     found = {str(name) for name, _ in await link.fetch(COLUMNS, SCHEMA, TABLE, timeout=TIMEOUT)}
     if "version" not in found:
         return History(where=link.where, applied={}, there=False)
-    rows = await link.fetch(_select(found, statements), timeout=TIMEOUT)
+    rows = await link.fetch(_select(found, statements, digests), timeout=TIMEOUT)
     applied = {}
-    for version, name, ran, rollback, by in rows:
+    for version, name, ran, rollback, by, digest in rows:
         applied[version] = Applied(
             version=version,
-            name=None if name is None else sanitise_line(name, cap=300),
+            name=None if name is None else harmless(name),
             statements=None if ran is None else tuple(one or "" for one in ran),
             rollback=None if not rollback else tuple(one or "" for one in rollback),
             by=None if by is None else sanitise_line(by, cap=120),
+            digest=digest or b"",
         )
     return History(where=link.where, applied=applied, columns=tuple(sorted(found)))
 
 
-def _select(columns: Collection[str], statements: bool) -> str:
+def harmless(name: str) -> str:
+    """A migration's name as it is told: nearly all are harmless as they are, and there may be thousands."""
+    plain = len(name) <= 300 and name.isascii() and name.isprintable()
+    return name if plain else sanitise_line(name, cap=300)
+
+
+async def read_statements(link: PostgresLink, versions: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """What was run of these versions, for each of which it is recorded. Raises DatabaseError."""
+    if not versions:
+        return {}
+    rows = await link.fetch(RAN, list(versions), timeout=TIMEOUT)
+    return {version: tuple(one or "" for one in ran) for version, ran in rows if ran is not None}
+
+
+def _select(columns: Collection[str], statements: bool, digests: bool) -> str:
     def one(name: str, kind: str, wanted: bool = True) -> str:
         return f"{quote_name(name)}::{kind}" if wanted and name in columns else f"NULL::{kind}"
 
@@ -58,8 +81,9 @@ def _select(columns: Collection[str], statements: bool) -> str:
             one("version", "text"),
             one("name", "text"),
             one("statements", "text[]", statements),
-            one("rollback", "text[]"),
+            one("rollback", "text[]", statements or not digests),
             one("created_by", "text"),
+            DIGEST if digests and "statements" in columns else "NULL::bytea",
         )
     )
     return f"SELECT {wanted} FROM {SCHEMA}.{TABLE}"  # noqa: S608 - names of ours

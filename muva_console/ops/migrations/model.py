@@ -71,7 +71,7 @@ class Examined(Struct, frozen=True, kw_only=True):
     statements: tuple[Statement, ...] = ()
 
 
-class MigrationFile(Struct, frozen=True, kw_only=True):
+class MigrationFile(Struct, frozen=True, kw_only=True, gc=False):
     """A file ``<version>_<name>.sql``."""
 
     path: str
@@ -114,7 +114,7 @@ class FileSet(Struct, frozen=True, kw_only=True):
         return tuple(sorted({len(one.version) for one in self.migrations}))
 
 
-class Applied(Struct, frozen=True, kw_only=True):
+class Applied(Struct, frozen=True, kw_only=True, gc=False):
     """A row of a database's history."""
 
     version: str
@@ -124,6 +124,9 @@ class Applied(Struct, frozen=True, kw_only=True):
     rollback: tuple[str, ...] | None = None
     """How to undo it, where that is recorded."""
     by: str | None = None
+    digest: bytes = b""
+    """16 bytes of the recorded statements, where they were asked for instead of them (`history.DIGEST`);
+    empty where none are recorded."""
 
     @property
     def text(self) -> str | None:
@@ -159,6 +162,13 @@ class State(StrEnum):
     DUPLICATE = "duplicate version"
     DRIFTED = "applied with another content"
     RENAMED = "applied under another name"
+    HALF_WAY = "failed half-way"
+    """Not in the history, and some of what it does is there all the same."""
+    INVALID_INDEX = "invalid index left behind"
+    ABSENT = "not on this branch"
+    """On neither the environment's branch nor the one that flows into it, and not applied."""
+    UNKNOWN = "unknown"
+    """The database cannot be asked, or what it says cannot be compared."""
 
 
 class Standing(Struct, frozen=True, kw_only=True):

@@ -30,6 +30,8 @@ from muva_console.ops.text import sanitise_line
 if TYPE_CHECKING:
     from postgast import PgQueryError
 
+    from muva_console.ops.migrations.cache import ContentCache
+
 T = TypeVar("T")
 
 LARGEST = 1024 * 1024
@@ -48,7 +50,7 @@ _LEAD = re.compile(rb"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/|;)*", re.DOTALL)
 class Memory:
     """Answers by a digest of what was asked about: content that was seen once is not parsed again.
 
-    In memory, the newest `KEPT`. A memory on disk would stand behind `get` and `put`, and need nothing more.
+    In memory, the newest `KEPT`; shapes have a memory on disk beside it (`cache.ContentCache`).
     """
 
     def __init__(self, kept: int = KEPT) -> None:
@@ -77,11 +79,30 @@ async def examine_all(texts: Sequence[bytes]) -> list[Examined]:
     return await in_parser(lambda: [_remembered(_examined, text, examine) for text in texts])
 
 
-async def shapes_of(texts: Sequence[bytes]) -> list[str]:
+async def shapes_of(texts: Sequence[bytes], *, cache: ContentCache | None = None) -> list[str]:
     """The shape of each text, in order; empty where it cannot be split into words. Takes a third of what
-    examining takes.
+    examining takes; what `cache` or this process knows takes next to nothing.
     """
-    return await in_parser(lambda: [_remembered(_shapes, text, shape_of) for text in texts])
+    if cache is not None:
+        await asyncio.to_thread(cache.load)
+    digests = [hashlib.sha256(text).digest() for text in texts]
+    found = [_known_shape(digest, cache) for digest in digests]
+    unknown = [place for place, shape in enumerate(found) if shape is None]
+    if unknown:
+        made = await in_parser(lambda: [_remembered(_shapes, texts[place], shape_of) for place in unknown])
+        for place, shape in zip(unknown, made, strict=True):
+            found[place] = shape
+            if cache is not None:
+                cache.put(digests[place], bytes.fromhex(shape))
+    return [shape or "" for shape in found]
+
+
+def _known_shape(digest: bytes, cache: ContentCache | None) -> str | None:
+    known: str | None = _shapes.get(digest)
+    if known is None and cache is not None and (kept := cache.get(digest)) is not None:
+        known = kept.hex()
+        _shapes.put(digest, known)
+    return known
 
 
 async def in_parser(work: Callable[[], T]) -> T:
@@ -129,25 +150,35 @@ def _remembered(memory: Memory, text: bytes, look: Callable[[bytes], T]) -> T:
 
 def shape_of(text: bytes) -> str:
     """The shape of a text (see `Examined.shape`)."""
+    words = words_of(text)
+    if words is None:
+        return ""
+    return hashlib.sha256(b"\0".join([*words, b""])).hexdigest()[:32]
+
+
+def words_of(text: bytes) -> list[bytes] | None:
+    """The words of a text as its shape has them, without comments and semicolons; None where it cannot be
+    split into words.
+    """
     import postgast
 
     if b"\0" in text:
-        return ""
-    try:
-        tokens = postgast.scan(text.decode().removeprefix("\ufeff")).tokens
-    except (UnicodeDecodeError, postgast.PgQueryError):
-        return ""
+        return None
     text = text.removeprefix(b"\xef\xbb\xbf")
-    words = hashlib.sha256()
+    try:
+        tokens = postgast.scan(text.decode()).tokens
+    except (UnicodeDecodeError, postgast.PgQueryError):
+        return None
+    words = []
     for token in tokens:
-        if token.token in _UNSAID:
+        kind = token.token
+        if kind in _UNSAID:
             continue
         word = text[token.start : token.end]
-        if token.keyword_kind or (token.token == _IDENT and word[:1] != b'"'):
+        if token.keyword_kind or (kind == _IDENT and word[:1] != b'"'):
             word = word.lower()
-        words.update(word)
-        words.update(b"\0")
-    return words.hexdigest()[:32]
+        words.append(word)
+    return words
 
 
 # numbers of the scanner's words, from pg_query.proto of libpg_query 18
@@ -226,10 +257,21 @@ def _syntax(words: str, error: PgQueryError) -> Problem:
 
 def _statements(words: str) -> tuple[Statement, ...]:
     """Every statement of a text that parses."""
+    from muva_console.ops.migrations.statements import by_lead, classify
+
+    return tuple(
+        by_lead(text, line) if node is None else classify(node, text, line)
+        for line, text, node in parsed(words)
+    )
+
+
+def parsed(words: str) -> list[tuple[int, str, Any]]:
+    """Every statement of a text that parses: the line where it begins, the first 400 bytes of it, and its
+    tree (a protobuf ``Node``; None where that cannot be had). To be called in `in_parser`. Raises
+    PgQueryError.
+    """
     import postgast
     from google.protobuf.message import DecodeError
-
-    from muva_console.ops.migrations.statements import by_lead, classify
 
     data = words.encode()
     if len(data) < 64 * 1024 and len(postgast.scan(words).tokens) <= TREE_TOKENS:
@@ -238,26 +280,25 @@ def _statements(words: str) -> tuple[Statement, ...]:
         except DecodeError:
             pass
         else:
-            found = []
+            found: list[tuple[int, str, Any]] = []
             for raw in tree.stmts:
                 end = raw.stmt_location + raw.stmt_len if raw.stmt_len else len(data)
-                line, text = _begin(data, raw.stmt_location, end)
-                found.append(classify(raw.stmt, text, line))
-            return tuple(found)
+                found.append((*_begin(data, raw.stmt_location, end), raw.stmt))
+            return found
     found, at = [], 0
     for part in postgast.split(words):
         piece = part.encode()
         at = data.index(piece, at)
         line, text = _begin(data, at, at + len(piece))
         at += len(piece)
-        statement = by_lead(text, line)
+        node = None
         if len(postgast.scan(part).tokens) <= TREE_TOKENS:
             try:
-                statement = classify(postgast.parse(part).stmts[0].stmt, text, line)
+                node = postgast.parse(part).stmts[0].stmt
             except (DecodeError, IndexError):
                 pass
-        found.append(statement)
-    return tuple(found)
+        found.append((line, text, node))
+    return found
 
 
 def _begin(data: bytes, start: int, end: int) -> tuple[int, str]:

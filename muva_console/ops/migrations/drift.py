@@ -1,0 +1,200 @@
+"""Drift: what a database recorded of a migration against what its file says now, as a diff of statements.
+
+Comments, white space, the case of words and semicolons are no difference. Statements are laid out anew from
+their words, so that only what was changed shows, however either side was indented.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from muva_console.config.redact import redact
+from muva_console.ops.migrations.text import in_parser, shape_of, shapes_of, words_of
+from muva_console.ops.text import sanitise_line
+
+if TYPE_CHECKING:
+    from muva_console.ops.migrations.cache import ContentCache
+
+COMPARED = 8 * 1024 * 1024
+"""Bytes of a text whose words are compared. Ours: beyond, only a record that stands in the file verbatim is
+known to be the same."""
+LINES = 400
+"""Lines of a diff that are shown. Ours."""
+WIDTH = 300
+"""Characters of one line of a diff. Ours."""
+_ALIGNED = 4000
+"""Lines on either side that are aligned with each other; difflib takes time with the square of them. Ours."""
+
+# A comment within a comment is left to the parser: PostgreSQL nests them.
+_BETWEEN = re.compile(rb"(?:\s++|--[^\n]*+(?:\n|\Z)|/\*(?:(?!/\*).)*?\*/|;)*+", re.DOTALL)
+
+
+class Drift(Struct, frozen=True, kw_only=True):
+    """How a file and a record differ."""
+
+    same: bool
+    """No statement differs."""
+    lines: tuple[str, ...] = ()
+    """A unified diff, the record first; harmless and redacted."""
+    cut: int = 0
+    """Lines that are not shown."""
+    changed: int = 0
+    """Statements of the record that the file has not."""
+    added: int = 0
+    """Statements of the file that the record has not."""
+    why: str = ""
+    """Why there is no diff, where they differ and none can be made."""
+
+
+def stands_in(record: Sequence[str], text: bytes) -> bool:
+    """Whether a text is these statements, word for word, with nothing but comments, white space and
+    semicolons between: so most records are told to be the same without a parser.
+    """
+    at = 3 if text.startswith(b"\xef\xbb\xbf") else 0
+    for statement in record:
+        wanted = statement.encode("utf-8", "replace").strip(b" \t\r\n;")
+        if not wanted:
+            continue
+        # a statement may have been recorded with the comment before it
+        if not text.startswith(wanted, at):
+            at = _skip(text, at, wanted)
+            if not text.startswith(wanted, at):
+                return False
+        at += len(wanted)
+    end = _BETWEEN.match(text, at)
+    return end is not None and end.end() == len(text)
+
+
+def _skip(text: bytes, at: int, wanted: bytes) -> int:
+    """Past white space and semicolons; past comments too where the statement does not begin with one."""
+    while at < len(text) and text[at : at + 1] in b" \t\r\n;":
+        at += 1
+    if text.startswith(wanted, at):
+        return at
+    between = _BETWEEN.match(text, at)
+    return between.end() if between is not None else at
+
+
+async def same_of(
+    pairs: Sequence[tuple[bytes, Sequence[str]]], *, cache: ContentCache | None = None
+) -> list[bool | None]:
+    """Of texts and the statements recorded of them, in order: whether they differ in no more than comments,
+    white space and case; None where that cannot be told (no UTF-8, no words, too large).
+    """
+    found: list[bool | None] = await asyncio.to_thread(
+        lambda: [stands_in(record, text) or None for text, record in pairs]
+    )
+    rest = []
+    for place, (text, record) in enumerate(pairs):
+        ran = ";\n".join(record).encode("utf-8", "replace")
+        if found[place] is None and max(len(text), len(ran)) <= COMPARED:
+            rest.append((place, text, ran))
+    shapes = await shapes_of([one for _, *both in rest for one in both], cache=cache)
+    for number, (place, _, _) in enumerate(rest):
+        ours, theirs = shapes[2 * number : 2 * number + 2]
+        if ours and theirs:
+            found[place] = ours == theirs
+    return found
+
+
+async def diff(
+    record: Sequence[str], text: bytes, *, recorded: str = "recorded", file: str = "file"
+) -> Drift:
+    """The record against the text, statement by statement. Never raises for what they hold."""
+    if stands_in(record, text):
+        return Drift(same=True)
+    ours = ";\n".join(record).encode("utf-8", "replace")
+    if max(len(ours), len(text)) > COMPARED:
+        what = f"{max(len(ours), len(text)):,} bytes are too many to be compared word by word"
+        return Drift(same=False, why=what)
+    return await in_parser(lambda: _diff(record, text, recorded, file))
+
+
+def _diff(record: Sequence[str], text: bytes, recorded: str, file: str) -> Drift:
+    theirs = [part for one in record for part in split(one.encode("utf-8", "replace"))]
+    ours = split(text)
+    shapes = [[shape_of(one) or one.hex() for one in side] for side in (theirs, ours)]
+    if shapes[0] == shapes[1]:
+        return Drift(same=True)
+    known, present = set(shapes[0]), set(shapes[1])
+    sides = [[line for one in side for line in layout(one)] for side in (theirs, ours)]
+    lines, cut = _unified(sides[0], sides[1], recorded, file)
+    return Drift(
+        same=False,
+        lines=lines,
+        cut=cut,
+        changed=sum(shape not in present for shape in shapes[0]),
+        added=sum(shape not in known for shape in shapes[1]),
+    )
+
+
+def _unified(a: list[str], b: list[str], recorded: str, file: str) -> tuple[tuple[str, ...], int]:
+    first = 0
+    while first < min(len(a), len(b)) and a[first] == b[first]:
+        first += 1
+    first = max(0, first - 3)
+    a, b = a[first:], b[first:]
+    beyond = max(0, len(a) - _ALIGNED) + max(0, len(b) - _ALIGNED)
+    found = list(difflib.unified_diff(a[:_ALIGNED], b[:_ALIGNED], recorded, file, lineterm="", n=3))
+    shown = tuple(sanitise_line(redact(sanitise_line(line, cap=2000)), cap=WIDTH) for line in found[:LINES])
+    return shown, max(0, len(found) - LINES) + beyond
+
+
+def split(text: bytes) -> list[bytes]:
+    """The statements of a text; the whole of it as one where it cannot be split. To be called in
+    `in_parser`.
+    """
+    import postgast
+
+    text = text.removeprefix(b"\xef\xbb\xbf")
+    words = text.decode("utf-8", "replace")
+    if "\0" in words:
+        return [text]
+    try:
+        return [part.encode() for part in postgast.split(words, method="scanner")]
+    except postgast.PgQueryError:
+        return [text]
+
+
+def layout(statement: bytes) -> list[str]:
+    """A statement as lines made of its words alone, so that two ways to write it read the same."""
+    words = words_of(statement)
+    if words is None:
+        return [line for line in statement.decode("utf-8", "replace").splitlines() if line.strip()]
+    spoken = [word.decode("utf-8", "replace") for word in words]
+    short = sum(len(word) + 1 for word in spoken) <= _SHORT
+    lines: list[str] = []
+    line, depth, before = "", 0, ""
+    for word, after in zip(spoken, [*spoken[1:], ""], strict=True):
+        if word == ")":
+            depth -= 1
+            if depth == 0 and not short and before != "(":
+                lines, line, before = [*lines, line] if line.strip() else lines, "", "("
+        close = word in _CLOSE or before in _OPEN or (word == "(" and before not in _SPACED)
+        line += word if close or not line.strip() else f" {word}"
+        before = word
+        depth += word == "("
+        if not short and ((word == "(" and depth == 1 and after != ")") or (word == "," and depth <= 1)):
+            lines.append(line)
+            line, before = "  " * min(depth, 1), "("
+    lines.append(line + ";")
+    return [part.rstrip() for one in lines for part in one.split("\n")]
+
+
+_SHORT = 72
+"""Characters of a statement that stays on one line."""
+_CLOSE = frozenset([",", ";", ")", ".", "]", "::", "["])
+_OPEN = frozenset(["(", ".", "[", "::"])
+_SPACED = frozenset(
+    [
+        "values", "in", "check", "key", "as", "and", "or", "not", "using", "exists", "on", "returns", "then",
+        "when", "else", "over", "by", ",", "=",
+    ]
+)  # fmt: skip
+"""What an opening parenthesis stands apart from."""
