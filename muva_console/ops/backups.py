@@ -75,6 +75,19 @@ def backup_name(environment: str, at: datetime, commit: str) -> str:
     return f"{environment}-{at.astimezone(UTC).strftime(_STAMP)}-{commit}.dump"
 
 
+def named(path: Path) -> Backup | None:
+    """A backup by its file's name; None where it is not named as one, or is not there."""
+    match = _NAME.fullmatch(path.name)
+    try:
+        at = datetime.strptime(match[2], _STAMP).replace(tzinfo=UTC) if match else None
+        size = path.stat().st_size
+    except (ValueError, OSError):
+        return None
+    if match is None or at is None:
+        return None
+    return Backup(path=path, environment=match[1], at=at, commit=match[3], size=size)
+
+
 async def find_backups(directory: Path, environment: str) -> Backups:
     """The backups of an environment. Raises OpsError when the folder cannot be read."""
     return await asyncio.to_thread(_find, directory, environment)
@@ -114,14 +127,14 @@ def _find(directory: Path, environment: str) -> Backups:
     return Backups(directory=directory, found=tuple(found), odd=tuple(odd))
 
 
-async def verify(backup: Backup) -> Verification:
-    """Whether a backup is one that can be read: its first bytes, and its table of contents where
-    `pg_restore` is on the PATH. That its data is whole only a restore can tell.
+async def verify(backup: Backup, programs: Path | None = None) -> Verification:
+    """Whether a backup is one that can be read: its first bytes, and its table of contents where there is a
+    `pg_restore` in the folder `programs`, or on the PATH. That its data is whole only a restore can tell.
     """
     problem = await asyncio.to_thread(_head, backup.path)
     if problem:
         return Verification(good=False, why=problem)
-    program = shutil.which("pg_restore")
+    program = shutil.which("pg_restore", path=None if programs is None else str(programs))
     command = f"pg_restore --list {shlex.quote(str(backup.path))}"
     if program is None:
         return Verification(

@@ -106,7 +106,7 @@ async def _backup(ctx: CheckContext) -> Finding:
         )
     newest = found.found[0]
     age, size = spell_span(newest.age.total_seconds()), spell_size(newest.size)
-    verified = await verify(newest)
+    verified = await verify(newest, backups.programs)
     if not verified.good:
         level, summary = Level.FAIL, f"the newest backup of {name} {_is(verified.why)}"
     elif newest.age.total_seconds() > backups.fresh:
