@@ -33,9 +33,9 @@ RUN, BOOK = "run ", "book "
 OPEN_SHOWN, ENDED_SHOWN = 8, 4
 _COLUMNS = (
     Column("", 13, keep=95),
-    Column("what", 26, flex=True, keep=100),
-    Column("items", 30, keep=60),
-    Column("who", 24, keep=80),
+    Column("what", 22, flex=True, keep=100),
+    Column("items", 27, keep=60),
+    Column("who", 22, keep=80),
 )
 _KIND: dict[StepKind, str] = {
     StepKind.CHECK: "sensed",

@@ -11,7 +11,10 @@ from muva_console.app import MuvaApp
 from muva_console.config.load import load
 from muva_console.engine import Engine
 from muva_console.ops.workspace import Workspace
+from tests.stylesheets import style_sheets_parsed_once
 from tests.walking.conftest import Flow
+
+__all__ = ["style_sheets_parsed_once"]
 
 QUICK = """
 id = "quick"
