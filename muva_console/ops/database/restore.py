@@ -315,8 +315,8 @@ def _rows_told(ground: Ground) -> list[str]:
         elif then != rows:
             lines.append(f"{table}: {rows:,} rows now, {then:,} in the backup ({then - rows:+,})")
     if record.history != ground.history:
-        now, then = ground.history or "none", record.history or "none"
-        lines.append(f"the highest migration is {now} now, {then} in the backup")
+        held = record.history or "none"
+        lines.append(f"the highest migration is {ground.history or 'none'} now, {held} in the backup")
     if record.commit_from != "unknown":
         lines.append(f"the backup is {served_as(record)}: the code that runs now may want another schema")
     return lines
