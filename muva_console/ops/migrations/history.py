@@ -34,17 +34,28 @@ DIGEST = (
     "pg_catalog.array_to_string(statements, E';\\n', ''), 'UTF8')), 1, 16)"
 )
 """The first half of SHA-256 of `Applied.text`, made where the statements are: 16 bytes come over instead."""
-RAN = f"SELECT version::text, statements::text[] FROM {SCHEMA}.{TABLE} WHERE version::text = ANY ($1::text[])"  # noqa: S608
 
 
-async def read_history(link: PostgresLink, *, statements: bool = True, digests: bool = False) -> History:
-    """The history; empty and `there` False where there is no such table. Without `statements` what was run
-    is not read; with `digests` its digest is. Raises DatabaseError.
+async def read_history(
+    link: PostgresLink,
+    *,
+    statements: bool = True,
+    digests: bool = False,
+    versions: Collection[str] | None = None,
+) -> History:
+    """The history, or these versions of it; empty and `there` False where there is no such table. Without
+    `statements` what was run is not read; with `digests` its digest is. Raises DatabaseError.
     """
     found = {str(name) for name, _ in await link.fetch(COLUMNS, SCHEMA, TABLE, timeout=TIMEOUT)}
     if "version" not in found:
         return History(where=link.where, applied={}, there=False)
-    rows = await link.fetch(_select(found, statements, digests), timeout=TIMEOUT)
+    select = _select(found, statements, digests)
+    if versions is None:
+        rows = await link.fetch(select, timeout=TIMEOUT)
+    else:
+        rows = await link.fetch(
+            f"{select} WHERE version::text = ANY ($1::text[])", list(versions), timeout=TIMEOUT
+        )
     applied = {}
     for version, name, ran, rollback, by, digest in rows:
         applied[version] = Applied(
@@ -66,10 +77,8 @@ def harmless(name: str) -> str:
 
 async def read_statements(link: PostgresLink, versions: Collection[str]) -> dict[str, tuple[str, ...]]:
     """What was run of these versions, for each of which it is recorded. Raises DatabaseError."""
-    if not versions:
-        return {}
-    rows = await link.fetch(RAN, list(versions), timeout=TIMEOUT)
-    return {version: tuple(one or "" for one in ran) for version, ran in rows if ran is not None}
+    found = (await read_history(link, versions=versions)).applied if versions else {}
+    return {version: one.statements for version, one in found.items() if one.statements is not None}
 
 
 def _select(columns: Collection[str], statements: bool, digests: bool) -> str:

@@ -94,7 +94,7 @@ class InvalidIndex(Struct, frozen=True, kw_only=True):
         size = (
             f"{self.bytes / 1024 / 1024:,.1f} MiB" if self.bytes >= 1 << 20 else f"{self.bytes // 1024} KiB"
         )
-        return f"the index {self.index} on {self.table} is invalid ({size}): building it failed half-way"
+        return f"the index {self.index} is invalid ({size}, on {self.table}): building it failed half-way"
 
 
 class Half(Struct, frozen=True, kw_only=True):

@@ -88,6 +88,8 @@ class Column(Struct, frozen=True, kw_only=True):
     production: bool = False
     database: str = ""
     """HOST:PORT/NAME; empty where none is configured."""
+    command: str = ""
+    """What a person would type to see the history."""
     why: str = ""
     """Why nothing can be told: no database, or what its link says."""
     reachable: bool = False
@@ -131,8 +133,14 @@ class Matrix(Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     """Sorted by version as text, as they are applied."""
+    files: int = 0
+    """Migrations in the files of all branches."""
+    mistakes: tuple[str, ...] = ()
+    """Versions that two files of one branch have."""
     warnings: tuple[str, ...] = ()
-    """About the files themselves, whatever the environment."""
+    """What else is odd about the files themselves, whatever the environment."""
+    heads: Mapping[str, str] = {}
+    """The commits that the branches of these files stand at."""
     fetch_error: str = ""
     """Why the remote could not be asked: the files are those of the last fetch."""
     took_ms: float = 0.0
@@ -215,11 +223,13 @@ def lay_out(
     *,
     at: datetime,
     folder: str = "",
+    heads: Mapping[str, str] | None = None,
     fetch_error: str = "",
 ) -> Matrix:
     """The matrix of what was read; `files` are those of every branch."""
-    titles: set[tuple[str, str]] = {(one.version, one.name) for of in files for one in of.migrations}
-    versions = {version for version, _ in titles}
+    titles_of_files = {(one.version, one.name) for of in files for one in of.migrations}
+    versions = {version for version, _ in titles_of_files}
+    titles = set(titles_of_files)
     for side in sides:
         for version, applied in (side.history.applied if side.history else {}).items():
             if version not in versions:
@@ -236,9 +246,20 @@ def lay_out(
         folder=folder,
         columns=columns,
         rows=rows,
+        files=len(titles_of_files),
+        mistakes=_mistakes(files),
         warnings=_warnings(files),
+        heads=heads or {},
         fetch_error=fetch_error,
     )
+
+
+def _mistakes(files: Sequence[FileSet]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for of in files:
+        for version, several in of.duplicates.items():
+            found[f"{version} twice: {' and '.join(_shown(one.path) for one in several)}"] = None
+    return tuple(found)
 
 
 def _warnings(files: Sequence[FileSet]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from muva_console.ops.links.pg_errors import DatabaseError
 from muva_console.ops.migrations.cache import ContentCache, cache_in
 from muva_console.ops.migrations.drift import same_of
 from muva_console.ops.migrations.files import LARGEST, sort_files
-from muva_console.ops.migrations.history import harmless, read_history, read_statements
+from muva_console.ops.migrations.history import SHOWN, harmless, read_history, read_statements
 from muva_console.ops.migrations.leftovers import LOOKED_INTO, InvalidIndex, half_way, invalid_indexes
 from muva_console.ops.migrations.matrix import Column, Matrix, Side, lay_out
 from muva_console.ops.migrations.model import FileSet, History, MigrationFile
@@ -115,6 +115,7 @@ async def _read(workspace: Workspace, names: list[str]) -> Matrix:
             same,
             at=utc_now(),
             folder=files.folder,
+            heads={branch: heads[branch] for pair in flow.values() for branch in pair if branch in heads},
             fetch_error=error,
         )
     )
@@ -132,7 +133,7 @@ class _Database:
     """What one database says."""
 
     def __init__(self) -> None:
-        self.where = ""
+        self.where = self.command = ""
         self.history: History | None = None
         self.indexes: tuple[InvalidIndex, ...] = ()
         self.why = ""
@@ -148,7 +149,7 @@ async def _database(link: PostgresLink | None) -> _Database:
         found.history = await _history(link)
     except OpsError as error:
         found.why = str(error)
-    found.where = link.where
+    found.where, found.command = link.where, link.psql(SHOWN)
     if found.history is not None:
         try:
             found.indexes = await invalid_indexes(link)
@@ -238,6 +239,7 @@ def _side(
             coming=coming,
             production=environment.production,
             database=database.where,
+            command=database.command,
             why=why,
             reachable=database.history is not None,
             indexes=database.indexes,

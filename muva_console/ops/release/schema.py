@@ -10,6 +10,7 @@ from muva_console.ops.errors import OpsError
 from muva_console.ops.health.words import count
 from muva_console.ops.migrations.compare import compare, drifted, pending
 from muva_console.ops.migrations.history import SHOWN
+from muva_console.ops.migrations.leftovers import half_way, invalid_indexes
 from muva_console.ops.migrations.model import Effect, Examined, FileSet, History, Standing, State
 from muva_console.ops.migrations.statements import settled
 from muva_console.ops.migrations.text import examine_all
@@ -293,26 +294,6 @@ async def migration_tested(ctx: CheckContext) -> Finding:
     )
 
 
-INVALID = """
-SELECT n.nspname || '.' || c.relname
-  FROM pg_catalog.pg_index i
-  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE NOT i.indisvalid AND c.relkind = 'i'
-   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = c.oid)
- ORDER BY 1
-"""
-"""Indexes that a CREATE INDEX CONCURRENTLY left behind; one that is being built just now is none."""
-
-EXISTING = """
-SELECT w.name FROM pg_catalog.unnest($1::text[]) AS w(name)
- WHERE EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                WHERE n.nspname || '.' || c.relname = w.name)
-    OR EXISTS (SELECT FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-                WHERE n.nspname || '.' || t.typname = w.name AND t.typtype IN ('e', 'd'))
-"""
-
-
 @check("migrations-applied", title="Migrations applied", good_for=GOOD_FOR)
 async def migrations_applied(ctx: CheckContext) -> Finding:
     """After a deployment: every migration of the environment's branch is in its history, nothing of those
@@ -330,25 +311,21 @@ async def migrations_applied(ctx: CheckContext) -> Finding:
     told = Told()
     for one in waiting:
         told.add(Level.FAIL, f"{one.version}_{one.name} is not applied on {where}")
-    readable = [one for one in waiting if one.path in ground.base_texts]
-    found = await examine_all([ground.base_texts[one.path] for one in readable])
-    makes = {
-        made: file
-        for file, examined in zip(readable, found, strict=True)
-        for statement in examined.statements
-        for made in statement.makes
-    }
-    for (made,) in await link.fetch(EXISTING, sorted(makes)) if makes else ():
-        told.add(Level.FAIL, f"{makes[made].version}_{makes[made].name} failed half-way: {made} is there")
-    for (index,) in await link.fetch(INVALID):
-        told.add(Level.FAIL, f"the index {index} is invalid: building it failed half-way")
+    for begun in await half_way(link, waiting, ground.base_texts):
+        for there in begun.found:
+            told.add(Level.FAIL, f"{begun.file.version}_{begun.file.name} failed half-way: {there}")
+    for index in await invalid_indexes(link):
+        if index.building is False:
+            told.add(Level.FAIL, str(index))
+        elif index.building is None:
+            told.add(Level.UNKNOWN, f"whether the index {index.index} is being built cannot be told")
     if told.level is Level.OK:
         summary = f"all {count(len(ground.base.migrations), 'migration')} of {branch} are applied on {where}"
     elif waiting:
         half = f", {told.lines[Level.FAIL][-1]}" if len(told.lines[Level.FAIL]) > len(waiting) else ""
         summary = f"{len(waiting)} not applied on {where}: {names(waiting)}{half}"
     else:
-        summary = told.headline(Level.FAIL)
+        summary = told.headline(told.level)
     return tell(
         told.level,
         summary,
