@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from muva_console.ops.links.pg_errors import DatabaseError
 from muva_console.ops.links.postgres import PostgresLink
 from muva_console.ops.links.sqltext import quote_name
-from muva_console.ops.migrations.catalog_sql import MINE, SCHEMA, SIZES
+from muva_console.ops.migrations.catalog_sql import BYTES, MINE, SCHEMA, SIZES
 from muva_console.ops.text import sanitise_line
 
 INTERNAL = (
@@ -29,6 +29,8 @@ COUNT_CAP = 1_000_000
 """Rows up to which a table without statistics is counted. Ours."""
 COUNT_TIMEOUT = 1.0
 """Seconds that counting one table may take. Ours."""
+BYTES_TIMEOUT = 2.0
+"""Seconds for asking what tables take on disk. Ours."""
 COUNT_BUDGET = 4.0
 """Seconds for counting all tables of a database. Ours."""
 
@@ -37,7 +39,7 @@ Part = tuple[str, str, str]
 
 
 class Size(Struct, frozen=True):
-    """How many rows a table has."""
+    """How many rows a table has, and what it takes on disk."""
 
     rows: float | None
     """None where it could not be told; `why` then."""
@@ -46,6 +48,8 @@ class Size(Struct, frozen=True):
     capped: bool = False
     """Counting stopped at COUNT_CAP: there are at least as many."""
     why: str = ""
+    bytes: float | None = None
+    """On disk, with indexes and what is kept out of line; None where it could not be told."""
 
 
 class Difference(Struct, frozen=True):
@@ -92,17 +96,31 @@ def differences(here: Mapping[Part, str], there: Mapping[Part, str]) -> tuple[Di
 
 async def read_sizes(link: PostgresLink) -> dict[str, Size]:
     """The rows of every table: by the statistics; counted where there are none, or where they say that it is
-    empty. Raises DatabaseError.
+    empty; and its bytes. Raises DatabaseError.
     """
     rows = await link.fetch(MINE + SIZES, list(INTERNAL), timeout=TIMEOUT)
+    space = await _bytes(link)
     found: dict[str, Size] = {}
     until = time.monotonic() + COUNT_BUDGET
     for name, least, estimate, live in sorted(rows):
         # Live rows are counted twice where a session fills a table and analyses it at once, so the estimate
         # of ANALYZE goes first; but a table emptied since is told by them alone.
         sure = least >= 0 and estimate and live
-        found[name] = Size(estimate) if sure else await _counted(link, name, until, estimate or live)
+        size = Size(estimate) if sure else await _counted(link, name, until, estimate or live)
+        found[name] = structs.replace(size, bytes=space.get(name))
     return found
+
+
+async def _bytes(link: PostgresLink) -> dict[str, float]:
+    """What tables take on disk; nothing where that cannot be told soon: asking waits for whoever holds a
+    table.
+    """
+    try:
+        return dict(await link.fetch(MINE + BYTES, list(INTERNAL), timeout=BYTES_TIMEOUT))
+    except DatabaseError as error:
+        if not error.sqlstate:
+            raise
+        return {}
 
 
 async def _counted(link: PostgresLink, table: str, until: float, about: float) -> Size:

@@ -85,3 +85,11 @@ SELECT r.name,
  WHERE r.relkind IN ('r', 'p')
  GROUP BY r.name
 """
+BYTES = """
+SELECT r.name, pg_catalog.sum(pg_catalog.pg_total_relation_size(p.relid))::float8
+  FROM relations r
+  JOIN LATERAL (SELECT t.relid FROM pg_catalog.pg_partition_tree(r.oid) t WHERE t.isleaf
+                UNION SELECT r.oid WHERE r.relkind = 'r') p ON true
+ WHERE r.relkind IN ('r', 'p')
+ GROUP BY r.name
+"""

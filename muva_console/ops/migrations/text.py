@@ -190,7 +190,7 @@ def examine(text: bytes) -> Examined:
     """What a text says. To be called in `in_parser`."""
     import postgast
 
-    problem = _unreadable(text)
+    problem = unreadable(text)
     if problem is not None:
         return Examined(shape="", problems=(problem,))
     problems = []
@@ -214,7 +214,7 @@ def examine(text: bytes) -> Examined:
     try:
         postgast.fingerprint(words)
     except postgast.PgQueryError as error:
-        return Examined(shape=shape, problems=(*problems, _syntax(words, error)))
+        return Examined(shape=shape, problems=(*problems, syntax_problem(words, error)))
     statements = _statements(words)
     if not statements:
         problems.append(Problem("holds no statement" if text.strip() else "is empty"))
@@ -227,7 +227,8 @@ def examine(text: bytes) -> Examined:
     return Examined(shape=shape, problems=tuple(problems), statements=statements)
 
 
-def _unreadable(text: bytes) -> Problem | None:
+def unreadable(text: bytes) -> Problem | None:
+    """Why a text is none that can be parsed: UTF-16, a NUL, no UTF-8."""
     if text.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Problem("is UTF-16; PostgreSQL's tools read UTF-8")
     at = text.find(b"\0")
@@ -246,7 +247,8 @@ def _place_of(text: bytes, at: int) -> tuple[int, int]:
     ) + 1
 
 
-def _syntax(words: str, error: PgQueryError) -> Problem:
+def syntax_problem(words: str, error: PgQueryError) -> Problem:
+    """A syntax error with its place, harmless and without secrets; `words` are what was parsed."""
     at = max(0, int(error.cursorpos or 0) - 1)
     line, column = words.count("\n", 0, at) + 1, at - words.rfind("\n", 0, at)
     meta = _META.match(words, at)

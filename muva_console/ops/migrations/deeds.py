@@ -1,0 +1,149 @@
+"""What one statement does, as plain facts: the ground on which locks are told and hazards are judged.
+
+A deed is small, hangs on the text alone and can be kept on disk; what it means where it is applied (was the
+table made just before? how large is it?) is judged later, for all files together.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from muva_console.ops.migrations.model import Problem
+
+
+class Do(StrEnum):
+    """What is done."""
+
+    CREATE_TABLE = "create table"
+    COLUMN = "column of a new table"
+    CONSTRAINT = "constraint"
+    """ADD CONSTRAINT, or one written with a column or in a new table; `Deed.type` says which."""
+    INDEX = "create index"
+    DROP_INDEX = "drop index"
+    REINDEX = "reindex"
+    ADD_COLUMN = "add column"
+    DROP_COLUMN = "drop column"
+    SET_TYPE = "set type"
+    SET_NOT_NULL = "set not null"
+    DROP_NOT_NULL = "drop not null"
+    VALIDATE = "validate constraint"
+    DROP_CONSTRAINT = "drop constraint"
+    REWRITE = "rewrite"
+    """SET LOGGED, SET TABLESPACE, SET ACCESS METHOD, SET EXPRESSION; `Deed.type` says which."""
+    ATTACH = "attach partition"
+    DETACH = "detach partition"
+    RLS_ON = "enable row level security"
+    RLS_OFF = "disable row level security"
+    TRIGGERS_OFF = "disable trigger"
+    TRIGGERS_ON = "enable trigger"
+    ALTER = "alter table"
+    """Any other change of a table; `Deed.type` names the lock where it is not ACCESS EXCLUSIVE."""
+    DROP = "drop"
+    """Of anything but an index; `Deed.type` is ``TABLE``, ``VIEW``, ``FUNCTION`` …"""
+    RENAME = "rename"
+    """`Deed.type` is ``TABLE``, ``COLUMN``, ``VIEW`` …"""
+    SET_SCHEMA = "set schema"
+    TRUNCATE = "truncate"
+    DELETE = "delete"
+    UPDATE = "update"
+    MERGE = "merge"
+    INSERT = "insert"
+    COPY = "copy"
+    READ = "read"
+    """A query over a table: of a SELECT, or what INSERT … SELECT and CREATE TABLE AS read."""
+    TRIGGER = "create trigger"
+    RULE = "create rule"
+    POLICY = "create policy"
+    POLICY_ALTERED = "alter or drop policy"
+    VIEW = "create view"
+    FUNCTION = "create function"
+    GRANT = "grant"
+    REFRESH = "refresh materialized view"
+    VACUUM = "vacuum"
+    CLUSTER = "cluster"
+    ENUM_ADD = "add enum value"
+    ENUM_RENAME = "rename enum value"
+    CREATE_TYPE = "create type"
+    DOMAIN_CHECK = "add domain constraint"
+    LOCK = "lock table"
+    """`Deed.type` is the mode."""
+    BEGIN = "begin"
+    END = "commit or rollback"
+    SET = "set"
+    """A setting of the session: `Deed.name`, to `Deed.to`."""
+    OPAQUE = "run code"
+    """DO and CALL with code that cannot be looked into."""
+    COMMENT = "comment"
+    OTHER = "other"
+
+
+class Deed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that a statement does. Names are ``schema.name``, ``public`` where none is given."""
+
+    do: Do
+    on: str = ""
+    """The table, or what else it is done to."""
+    name: str = ""
+    """The column, constraint, index, setting."""
+    type: str = ""
+    columns: tuple[str, ...] = ()
+    to: str = ""
+    """The table that a foreign key refers to; the new name."""
+    marks: tuple[str, ...] = ()
+    """What else matters: ``not valid``, ``concurrently``, ``if not exists`` … each word is told where it is
+    read."""
+    at: int = 0
+    """The byte of the text that it stands at."""
+
+
+class Stated(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A statement and its deeds."""
+
+    kind: str
+    """Its first words: ``ALTER TABLE``."""
+    start: int
+    """Bytes of the text from its first word to its end."""
+    end: int
+    line: int
+    column: int
+    """From 1; in characters."""
+    deeds: tuple[Deed, ...] = ()
+    alone: bool = False
+    """Cannot run in a transaction."""
+    known: bool = True
+    """False where there is no tree: too long or too deep; what it does is told by its first words alone."""
+
+
+class Remark(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A comment that allows hazards (see `suppress.py`)."""
+
+    line: int
+    column: int
+    start: int
+    """The byte it begins at."""
+    rules: tuple[str, ...] = ()
+    """Ids of rules; squawk's own where `squawk`; empty: every rule."""
+    reason: str = ""
+    file: bool = False
+    """For the whole file."""
+    squawk: bool = False
+    wrong: str = ""
+    """Why it is no good."""
+
+
+class Read(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that hangs on a text alone, and is remembered by its content."""
+
+    problems: tuple[Problem, ...] = ()
+    statements: tuple[Stated, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    large: bool = False
+    """Too large to be parsed."""
+    crlf: int = 0
+    """The first line that ends in CRLF; 0 where none does."""
+    enums_used: tuple[str, ...] = ()
+    """Values that ALTER TYPE … ADD VALUE adds and a later statement of the text uses."""
+    places: tuple[tuple[int, int, int], ...] = ()
+    """Byte, line and column of every deed that does not begin where its statement does."""

@@ -1,0 +1,188 @@
+"""What is known of a database's tables as files go by, from the files
+alone: what was made when, columns and their types, which constraints prove what, which indexes there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from muva_console.ops.migrations.deeds import Deed, Do, Stated
+
+BEFORE = -1
+"""The number of a file that is applied already."""
+
+
+@dataclass(slots=True)
+class Column:
+    """A column."""
+
+    type: str = ""
+    not_null: bool = False
+    file: int = BEFORE
+    """In which file it was made."""
+
+
+@dataclass(slots=True)
+class Table:
+    """A table, as far as is known."""
+
+    columns: dict[str, Column] = field(default_factory=dict)
+    checks: dict[str, tuple[tuple[str, ...], bool]] = field(default_factory=dict)
+    """By a CHECK's name the columns it holds to be not null, and whether it was validated."""
+    indexes: list[tuple[str, ...]] = field(default_factory=list)
+    """The columns of indexes and keys over all rows."""
+    unvalidated: dict[str, int] = field(default_factory=dict)
+    """Constraints added NOT VALID, and in which file."""
+    foreign: list[tuple[tuple[str, ...], str, int, int, int]] = field(default_factory=list)
+    """Foreign keys: columns, to which table, in which file, at which statement and byte."""
+    rls: bool = False
+    policies: bool = False
+    partitioned: bool = False
+    temporary: bool = False
+    checked: bool = False
+    """Has a validated CHECK of any kind."""
+    validated_unknown: int = -2
+    """The file that validated a constraint whose beginning is not known."""
+
+
+class Known:
+    """Tables by ``schema.name``."""
+
+    def __init__(self, there: Collection[str] = ()) -> None:
+        """`there`: the tables that the database has already."""
+        self.there = there
+        self.tables: dict[str, Table] = {}
+        self.born: dict[str, int] = {}
+        """In which file a table, view, type or function was made."""
+        self.index_of: dict[str, tuple[str, int]] = {}
+        """The table of an index, and the file that made it."""
+        self.index_columns: dict[str, tuple[str, ...]] = {}
+        self.uses_rls = False
+
+    def table(self, name: str) -> Table:
+        """What is known of a table; an empty one where nothing is."""
+        found = self.tables.get(name)
+        if found is None:
+            found = self.tables[name] = Table()
+        return found
+
+    def is_new(self, name: str, file: int) -> bool:
+        """Whether something was made by this very file, so that nobody else knows it."""
+        return self.born.get(name) == file
+
+    def is_proved(self, table: str, column: str, file: int) -> bool:
+        """Whether SET NOT NULL finds a validated CHECK that spares it the scan."""
+        of = self.tables.get(table)
+        if of is None:
+            return False
+        found = of.columns.get(column)
+        if found is not None and found.not_null:
+            return True
+        return of.validated_unknown == file or any(
+            valid and column in columns for columns, valid in of.checks.values()
+        )
+
+    def has_index(self, table: str, columns: tuple[str, ...]) -> bool:
+        """Whether an index over all rows begins with these columns, in any order."""
+        of = self.tables.get(table)
+        wanted = set(columns)
+        return of is not None and any(set(one[: len(wanted)]) == wanted for one in of.indexes)
+
+    def take(self, deed: Deed, file: int, number: int, stated: Stated) -> None:
+        """Learn what a deed does, done by statement `number` of file `file`."""
+        match deed.do:
+            case Do.CREATE_TABLE:
+                self._create(deed, file)
+            case Do.COLUMN | Do.ADD_COLUMN:
+                self.table(deed.on).columns[deed.name] = Column(deed.type, "not null" in deed.marks, file)
+            case Do.CONSTRAINT:
+                self._constrain(deed, file, number, stated)
+            case Do.INDEX:
+                if not {"partial"} & set(deed.marks):
+                    self.table(deed.on).indexes.append(deed.columns)
+                if deed.name:
+                    name = f"{deed.on.rpartition('.')[0]}.{deed.name}"
+                    self.index_of[name] = (deed.on, file)
+                    self.index_columns[name] = deed.columns
+            case Do.DROP_COLUMN:
+                self.table(deed.on).columns.pop(deed.name, None)
+            case Do.SET_TYPE:
+                self.table(deed.on).columns.setdefault(deed.name, Column()).type = deed.type
+            case Do.SET_NOT_NULL | Do.DROP_NOT_NULL:
+                column = self.table(deed.on).columns.setdefault(deed.name, Column())
+                column.not_null = deed.do is Do.SET_NOT_NULL
+            case Do.VALIDATE:
+                self._validate(deed, file)
+            case Do.DROP_CONSTRAINT:
+                self.table(deed.on).checks.pop(deed.name, None)
+            case Do.RLS_ON | Do.RLS_OFF:
+                self.table(deed.on).rls = deed.do is Do.RLS_ON
+                self.uses_rls = True
+            case Do.POLICY:
+                self.table(deed.on).policies = True
+                self.uses_rls = True
+            case Do.VIEW | Do.FUNCTION | Do.CREATE_TYPE:
+                self.born.setdefault(deed.on, file)
+            case Do.RENAME | Do.SET_SCHEMA:
+                self._rename(deed)
+            case Do.DROP if deed.type == "TABLE":
+                self.tables.pop(deed.on, None)
+                self.born.pop(deed.on, None)
+            case _:
+                pass
+
+    def _create(self, deed: Deed, file: int) -> None:
+        # what may be there already keeps what is known of it
+        if "if not exists" in deed.marks and (deed.on in self.born or deed.on in self.there):
+            return
+        self.born[deed.on] = file
+        made = self.tables[deed.on] = Table()
+        made.partitioned = "partitioned" in deed.marks
+        made.temporary = "temporary" in deed.marks
+
+    def _constrain(self, deed: Deed, file: int, number: int, stated: Stated) -> None:
+        of = self.table(deed.on)
+        valid = "not valid" not in deed.marks
+        if not valid and deed.name:
+            of.unvalidated[deed.name] = file
+        match deed.type:
+            case "CHECK":
+                of.checks[deed.name or f"unnamed {len(of.checks)}"] = (deed.columns, valid)
+                of.checked = of.checked or valid
+            case "NOT NULL":
+                if valid:
+                    for name in deed.columns:
+                        of.columns.setdefault(name, Column()).not_null = True
+                else:
+                    of.checks[deed.name or f"unnamed {len(of.checks)}"] = (deed.columns, False)
+            case "FOREIGN KEY":
+                of.foreign.append((deed.columns, deed.to, file, number, deed.at or stated.start))
+            case "UNIQUE" | "PRIMARY KEY":
+                of.indexes.append(deed.columns)
+                if deed.type == "PRIMARY KEY":
+                    for name in deed.columns:
+                        of.columns.setdefault(name, Column()).not_null = True
+
+    def _validate(self, deed: Deed, file: int) -> None:
+        of = self.table(deed.on)
+        if deed.name in of.checks:
+            of.checks[deed.name] = (of.checks[deed.name][0], True)
+            of.checked = True
+        elif deed.name not in of.unvalidated:
+            of.validated_unknown = file
+
+    def _rename(self, deed: Deed) -> None:
+        schema, _, name = deed.on.rpartition(".")
+        if deed.type == "COLUMN" and deed.do is Do.RENAME:
+            of = self.table(deed.on)
+            if deed.name in of.columns:
+                of.columns[deed.to] = of.columns.pop(deed.name)
+            of.indexes = [
+                tuple(deed.to if one == deed.name else one for one in columns) for columns in of.indexes
+            ]
+            return
+        now = f"{schema}.{deed.to}" if deed.do is Do.RENAME else f"{deed.to}.{name}"
+        for known in (self.tables, self.born, self.index_of):
+            if deed.on in known:
+                known[now] = known.pop(deed.on)  # type: ignore[assignment]
