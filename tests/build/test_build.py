@@ -27,7 +27,7 @@ from muva_console.ops.release.context import Release
 from tests.workshop.team import Team
 
 if TYPE_CHECKING:
-    from muva_console.drill.state import Estate
+    pass
 
 DANA = Engineer(name="dana", host="jump-1", origin="this host")
 
@@ -245,35 +245,3 @@ def test_errors_above_the_last_lines_are_told_too() -> None:
     output = "error: the cause\n" + "noise\n" * 50
     assert tail_of(output.encode(), failed=True)[:3] == ("error: the cause", "…", "noise")
     assert "error: the cause" not in tail_of(output.encode(), failed=False)
-
-
-@pytest.fixture
-def on_estate(estate: Estate, tmp_path: Path) -> CheckContext:
-    """The shared estate, with what is written kept elsewhere."""
-    from muva_console.config.load import load
-
-    config = load(estate.config).config
-    release = Release(
-        source_branch="staging",
-        target_branch="main",
-        repository=Workshop(config.project.checkout, tmp_path / "cache"),
-        journal=Journal(tmp_path / "journal", DANA, redact=str),
-        secret=_no_secret,
-    )
-    return CheckContext(
-        environment_name="production",
-        environment=config.environments["production"],
-        config=config,
-        web=WebLink("production", CommandLog()),
-        release=release,
-    )
-
-
-async def test_the_drills_application_is_built_and_tested(on_estate: CheckContext) -> None:
-    try:
-        built, tested = await run_checks(("build", "tests"), on_estate)
-    finally:
-        await on_estate.going_out().journal.close()
-    assert built.level is Level.OK, built
-    assert any("Compiled successfully" in line or "Done in" in line for line in built.evidence)
-    assert tested.level is Level.OK and any("fail 0" in line for line in tested.evidence), tested

@@ -76,19 +76,14 @@ BEFORE_PRODUCTION = (
     Case("errors-in-staging-log", "pre-deploy-production", ("error-monitoring",),
          "permission denied for table"),
     Case("errors-in-staging-log", "review", ("staging-errors",), "permission denied for table"),
+    Case("migration-untested", "pre-deploy-production", ("migration-tested",), "has not run on staging"),
+    Case("migration-untested", "review", ("migrations-tested",), "has not run on staging"),
     Case("stale-backup", "pre-deploy-production", ("backup-plan",), "3d 0h old"),
     Case("stale-backup", "review", ("rollback-ready",), "3d 0h old"),
     Case("review-dismissed", "review", ("commits-reviewed",), " not reviewed: "),
     Case("outside-window", "pre-deploy-production", ("deployment-window",), "outside of the window"),
     Case("nobody-on-call", "pre-deploy-production", ("on-call-available",), "then nobody comes after"),
 )  # fmt: skip
-
-DEPLOYED = (
-    Case("migration-untested", "pre-deploy-production", ("migration-tested",), "has not run on staging"),
-    Case("migration-untested", "review", ("migrations-tested",), "has not run on staging"),
-    Case("slow-responses", "pre-deploy-production", ("performance-check",), "×", environment="staging"),
-)  # fmt: skip
-"""Those that staging must serve."""
 
 _SILENT = "who never answers is neither healthy nor quick, and tells nothing of commit and database"
 
@@ -107,9 +102,9 @@ AFTER = (
          because="an error since the restart is recent and new at once"),
     Case("process-frozen", "post-deploy-staging", ("response-time", "health", "database", "user-flows"),
          "no answer", environment="staging", unknown=("deployed",), impatient=True, because=_SILENT),
-    Case("process-frozen", "post-deploy-production",
-         ("response-time", "health", "database", "user-flows", "performance"),
-         "no answer", unknown=("deployed", "dependencies"), impatient=True, because=_SILENT),
+    Case("process-frozen", "post-deploy-production", ("response-time", "health", "database", "user-flows"),
+         "no answer", unknown=("deployed", "dependencies"), impatient=True, because=_SILENT,
+         without=("performance",)),  # which waits 15 s for 63 answers, and fails as well
     Case("database-stopped", "post-deploy-production",
          ("dependencies", "health", "database", "user-flows", "performance", "errors", "new-errors"),
          "ECONNREFUSED", unknown=("critical-tables", "response-time", "migrations-applied"),
@@ -120,6 +115,9 @@ AFTER = (
          environment="staging"),
 )  # fmt: skip
 
-CASES = (*ON_DEV, *BUILT, *BEFORE_PRODUCTION, *DEPLOYED, *AFTER)
+SLOW = Case("slow-responses", "pre-deploy-production", ("performance-check",), "×", environment="staging")
+"""Two deployments: tests/cli/test_cli_faults.py has broken it in anyway, and looks at this list then."""
+
+CASES = (*ON_DEV, *BUILT, *BEFORE_PRODUCTION, SLOW, *AFTER)
 FAULTS = frozenset(case.fault for case in CASES)
 """Every fault that is tried here."""

@@ -5,8 +5,6 @@ On a real estate; breaking in, looking and mending as `muva drill` and `muva che
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from muva_console.drill import faults
 from muva_console.drill.github import server
 from muva_console.drill.state import Estate
@@ -47,31 +45,26 @@ async def test_every_sensed_item_has_a_fault_and_every_fault_names_its_items(est
         assert len(case.fails) + len(case.unknown) == 1 or case.because, case
 
 
-async def test_what_goes_out_from_dev(breakable_estate: Estate, tmp_path: Path) -> None:
+async def test_what_goes_out_from_dev(breakable_estate: Estate) -> None:
     for group in grouped(cases.ON_DEV):
-        await assert_fails_alone(breakable_estate, tmp_path, *group)
+        await assert_fails_alone(breakable_estate, *group)
     await assert_go(breakable_estate, "pre-deploy-staging", without=BUILDS)
 
 
-async def test_what_staging_has_to_show(breakable_estate: Estate, tmp_path: Path) -> None:
+async def test_what_staging_has_to_show(breakable_estate: Estate) -> None:
     settle(breakable_estate)
     for group in grouped(cases.BEFORE_PRODUCTION):
-        await assert_fails_alone(breakable_estate, tmp_path, *group)
+        await assert_fails_alone(breakable_estate, *group)
     await assert_go(breakable_estate, "pre-deploy-production", "review")
 
 
-async def test_what_staging_serves(breakable_estate: Estate, tmp_path: Path) -> None:
+async def test_what_a_deployment_leaves(breakable_estate: Estate) -> None:
     settle(breakable_estate)
-    for group in grouped(cases.DEPLOYED):
-        await assert_fails_alone(breakable_estate, tmp_path, *group)
-    await assert_go(breakable_estate, "pre-deploy-production", "review")
-
-
-async def test_what_a_deployment_leaves(breakable_estate: Estate, tmp_path: Path) -> None:
     await until_stable(breakable_estate)
+    await assert_go(breakable_estate, "post-deploy-production", "post-deploy-staging")
     for group in grouped(cases.AFTER):
         settle(breakable_estate)
-        await assert_fails_alone(breakable_estate, tmp_path, *group)
+        await assert_fails_alone(breakable_estate, *group)
 
 
 async def test_github_gone_and_github_that_hangs(breakable_estate: Estate) -> None:

@@ -1,8 +1,8 @@
 """Faults of a release: a commit on its way to an environment that should not go there.
 
 It comes by a reviewed pull request, unless the review is what is wrong, on the branch that the environment
-gets its code from: on dev for staging, on staging for production (which then serves another commit than the
-one that goes out, unless it is deployed there). Mending takes it off the branch again; nothing of it stays.
+gets its code from: on dev for staging, on staging for production (nobody deploys it there, so that staging
+serves another commit than the one that goes out). Mending takes it off the branch again; nothing of it stays.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
-from muva_console.drill import deploy, repository
+from muva_console.drill import repository
 from muva_console.drill.faults.base import Fault, Memory
 from muva_console.drill.github import pulls
 from muva_console.drill.repository import Files
 from muva_console.drill.state import Estate, Site
-from muva_console.ops.errors import OpsError
 
 _MIGRATIONS = "supabase/migrations/"
 
@@ -70,13 +69,6 @@ async def _take_back(estate: Estate, memory: Memory) -> None:
         pulls.forget(estate, int(memory["pull"]))
 
 
-def _way(estate: Estate, site: Site) -> tuple[str, Site | None]:
-    """The branch that a site gets its code from, and the site that shows that branch."""
-    if site.environment == "production":
-        return estate.sites["staging"].branch, estate.sites["staging"]
-    return "dev", None
-
-
 def _release(
     *,
     name: str,
@@ -86,28 +78,18 @@ def _release(
     items: tuple[str, ...],
     besides: str = "",
     review: Review = _reviewed,
-    environment: str = "staging",
-    shown: bool = False,
 ) -> Fault:
-    """A fault of a commit on its way to an environment; `shown` where the site before that serves it too."""
+    """A fault of a commit on its way to an environment."""
 
     async def break_in(estate: Estate, site: Site, memory: Memory) -> None:
-        branch, before = _way(estate, site)
-        if shown and before is None:
-            raise OpsError(f"nothing serves {branch}, where {site.environment} gets its code from")
+        branch = estate.sites["staging"].branch if site.environment == "production" else "dev"
         await _push(estate, branch, make, memory, review)
-        if shown and before is not None:
-            await deploy.deploy(estate, before)
-            await deploy.until_healthy(before)
 
     async def mend(estate: Estate, site: Site, memory: Memory) -> None:
-        _, before = _way(estate, site)
         await _take_back(estate, memory)
-        if shown and before is not None:
-            await deploy.deploy(estate, before)
 
     return Fault(
-        name=name, title=title, does=does, items=items, besides=besides, environment=environment,
+        name=name, title=title, does=does, items=items, besides=besides, environment="staging",
         rank=2, break_in=break_in, mend=mend,
         undone="The commit is taken off its branch, and its pull request forgotten.",
     )  # fmt: skip
@@ -231,7 +213,8 @@ const test = require('node:test');
 const { all } = require('../src/pages');
 
 test('the rates say that the city tax is included', () => {
-  assert.match(all['/rates']({ version: '1.0.0', commit: 'abc1234' }), /city tax included/);
+  const page = all['/rates']({ version: '1.0.0', commit: 'abc1234' });
+  assert.ok(page.includes('city tax included'));
 });
 """
 _UNPARSABLE = """-- Points for every night.
@@ -367,20 +350,5 @@ FAULTS = (
         does="A reviewed commit was merged to production's branch, and its deployment never ran.",
         items=("post-deploy-production/deployed",),
         besides="",
-    ),
-    _release(
-        name="migration-untested",
-        title="A migration that staging never ran",
-        does="A reviewed commit with a migration was merged to staging's branch and deployed to staging; the "
-        "migration was not applied there.",
-        make=_adds(
-            "feat(rates): discounts", {f"{_MIGRATIONS}20251119110000_add_discounts.sql": _DISCOUNTS}
-        ),
-        environment="production",
-        shown=True,
-        items=(
-            "pre-deploy-production/migration-tested", "review/migrations-tested",
-            "post-deploy-staging/migrations-applied",
-        ),
     ),
 )  # fmt: skip

@@ -118,6 +118,16 @@ async def _apply(estate: Estate, site: Site, memory: Memory) -> None:
             await apply(connection, name, text)
 
 
+async def _unapply_everywhere(estate: Estate, site: Site, memory: Memory) -> None:
+    for each in estate.sites.values():
+        await _unapply(estate, each, memory)
+
+
+async def _apply_everywhere(estate: Estate, site: Site, memory: Memory) -> None:
+    for each in estate.sites.values():
+        await _apply(estate, each, memory)
+
+
 # --- logs, backups
 
 
@@ -261,6 +271,18 @@ FAULTS = (
         items=("post-deploy-production/migrations-applied", "post-deploy-staging/migrations-applied"),
         undone="The migration is applied.",
         rank=4, break_in=_unapply, mend=_apply,
+    ),
+    Fault(
+        name="migration-untested",
+        title="A migration that staging never ran goes out",
+        does="The last migration of staging's branch has run neither in staging, where its code was deployed "
+        "without it, nor in production yet.",
+        items=(
+            "pre-deploy-production/migration-tested", "review/migrations-tested",
+            "post-deploy-staging/migrations-applied", "post-deploy-production/migrations-applied",
+        ),
+        undone="The migration is applied to both.",
+        rank=4, break_in=_unapply_everywhere, mend=_apply_everywhere,
     ),
     Fault(
         name="errors-in-staging-log",
