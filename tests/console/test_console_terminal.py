@@ -72,8 +72,10 @@ def test_resized_it_draws_again(console: Open, estate: Estate) -> None:
 def test_a_signal_ends_it_in_order(console: Open, estate: Estate, number: signal.Signals) -> None:
     terminal = console(estate)
     terminal.until("healthy")
+    mark = len(terminal.written)
     os.kill(terminal.pid, number)
     assert terminal.wait() == 128 + number
+    assert b"\x1b[?1049l" in terminal.written[mark:], "the alternate screen is left"
     assert terminal.cooked()
 
 
@@ -82,13 +84,6 @@ def test_a_closed_terminal_ends_it(console: Open, estate: Estate) -> None:
     terminal.until("healthy")
     terminal.hang_up()
     assert terminal.wait() != 0
-
-
-def test_without_colours_not_one_is_sent(console: Open, estate: Estate) -> None:
-    terminal = console(estate, NO_COLOR="1")
-    terminal.until("healthy")
-    colours = [code for code in (b"38;2;", b"48;2;", b"38;5;", b"48;5;") if code in terminal.written]
-    assert not colours
 
 
 def test_an_act_is_seen_through_while_the_terminal_stalls(console: Open, breakable_estate: Estate) -> None:

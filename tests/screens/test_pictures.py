@@ -19,6 +19,8 @@ from muva_console.ops.links.base import LinkStatus
 from muva_console.ops.links.ssh_trust import HostKeyOffer
 from muva_console.ops.operations import Event, EventKind, Plan, PlannedCommand, Tier
 from muva_console.ops.performer import Confirmation
+from muva_console.widgets.log_lines import LogLines
+from tests.patience import HANG
 from tests.screens import estate as e
 
 Compare = Callable[..., bool]
@@ -125,13 +127,16 @@ ENDLESS = ("logs", "journal.follow")
 
 async def still(pilot: Pilot[None]) -> None:
     """Until what was begun is drawn."""
-    for _ in range(200):
-        await pilot.pause()
-        if not any(worker.is_running and worker.group not in ENDLESS for worker in pilot.app.workers):
-            break
-        await asyncio.sleep(0.01)
-    if pilot.app.current_mode == "processes":
-        await pilot.pause(0.12)  # the log looks at its buffer ten times a second
+    await pilot.pause()
+    async with asyncio.timeout(HANG):
+        while any(worker.is_running and worker.group not in ENDLESS for worker in pilot.app.workers):
+            await asyncio.sleep(0.01)
+            await pilot.pause()
+        if pilot.app.current_mode == "processes":
+            await pilot.pause(0.12)  # the log looks at its buffer ten times a second
+            while not all(log.caught_up for log in pilot.app.screen_stack[0].query(LogLines)):
+                await pilot.pause(0.02)
+    await pilot.pause()
 
 
 def shown(

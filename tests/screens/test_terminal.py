@@ -1,4 +1,4 @@
-"""The console in a real terminal: its colours, its end, its crash."""
+"""The console in a real terminal: its colours, its crash; how it ends is in tests/console."""
 
 from __future__ import annotations
 
@@ -119,15 +119,6 @@ def test_nothing_but_ascii_is_sent_where_the_locale_has_no_more() -> None:
         assert screen.seen.isascii()
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_a_hang_up_ends_it_in_order(number: signal.Signals) -> None:
-    with console(COLORTERM="truecolor") as screen:
-        screen.read_until(b"Needs you")
-        os.kill(screen.pid, number)
-        assert screen.ended(6.0) == 128 + number
-        assert b"\x1b[?1049l" in screen.seen  # the terminal was given back
-
-
 def test_a_terminal_that_does_not_read_cannot_hold_it_up() -> None:
     with console(COLORTERM="truecolor") as screen:
         screen.read_until(b"Needs you")
@@ -136,20 +127,7 @@ def test_a_terminal_that_does_not_read_cannot_hold_it_up() -> None:
             fcntl.ioctl(screen.near, termios.TIOCSWINSZ, size)
             time.sleep(0.03)
         os.kill(screen.pid, signal.SIGHUP)
-        assert screen.ended(9.0, reading=False) in (128 + signal.SIGHUP, -signal.SIGHUP)
-
-
-def test_a_closed_terminal_ends_it() -> None:
-    pid, near = pty.fork()
-    if pid == 0:
-        os.environ.update(TERM="xterm-256color", LANG="C.UTF-8")
-        os.chdir(ROOT)
-        os.execv(sys.executable, [sys.executable, "-m", "tests.screens.show"])
-    screen = Screen(near, pid)
-    screen.read_until(b"Needs you")
-    os.close(near)
-    screen.near = -1
-    assert screen.ended(9.0, reading=False) in (128 + signal.SIGHUP, 1)
+        assert screen.ended(reading=False) in (128 + signal.SIGHUP, -signal.SIGHUP)
 
 
 def test_a_crash_is_told_without_anybodys_secret() -> None:
