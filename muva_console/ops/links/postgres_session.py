@@ -44,7 +44,7 @@ class Backend(NamedTuple):
 
     pid: int
     started: str
-    """`backend_start`, as text."""
+    """`backend_start` in seconds since 1970, as PostgreSQL writes it."""
 
 
 class PostgresSession:
@@ -70,6 +70,11 @@ class PostgresSession:
     def usable(self) -> bool:
         """Whether it is open and not lost."""
         return self._connection is not None and not self._connection.is_closed()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, a failed one too."""
+        return self.usable and self._connection is not None and self._connection.is_in_transaction()
 
     def psql(self, sql: str) -> str:
         """What a person would type; without the password."""
@@ -112,7 +117,7 @@ class PostgresSession:
         _keep_alive(connection)
         connection.add_log_listener(self._noticed)
         ((pid, started),) = await self.fetch(
-            "SELECT pid, backend_start::text"
+            "SELECT pid, extract(epoch FROM backend_start)::text"
             " FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())"
         )
         self.backend = Backend(pid, started)

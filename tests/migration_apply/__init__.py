@@ -1,0 +1,1 @@
+"""Applying migrations: real PostgreSQL, statements that fail, sessions that are killed."""
