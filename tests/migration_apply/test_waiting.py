@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from muva_console.ops.migrations import locking
@@ -33,20 +31,17 @@ async def test_the_second_sees_who_holds_the_lock_and_since_when(world: World) -
         assert refused.kind is EventKind.FAILED
         assert f"pid {first.backend.pid}, user postgres from 127.0.0.1 (muva-console), since" in refused.text
         assert await world.recorded() == []
-        waiting = asyncio.create_task(world.apply(wait=HANG))
-        async with asyncio.timeout(HANG):
-            while not (
-                await world.sql(
-                    "select 1 from pg_stat_activity where query like '%try_advisory_lock%'"
-                    f" and pid not in (pg_backend_pid(), {first.backend.pid})"
-                )
-            ):
-                await asyncio.sleep(0.01)
+        operation = ApplyMigrations(world.ground(), Choice(wait=HANG))
+        events = []
+        async for event in operation.perform(await operation.plan()):
+            events.append(event)
+            if "it is waited for" in event.text:
+                assert event.kind is EventKind.WARNING
+                await first.close()
     finally:
         await first.close()
-    events = await waiting
-    assert "it is waited for" in said(events, EventKind.WARNING)
     assert last(events).kind is EventKind.DONE
+    assert sum("it is waited for" in event.text for event in events) == 1
 
 
 async def test_blockers_are_shown_and_the_file_is_tried_again(world: World) -> None:
