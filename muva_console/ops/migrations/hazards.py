@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct, structs
@@ -47,41 +47,52 @@ async def validate(
     """Hazards and problems of files, by path, in the order in which they are applied.
 
     `sizes`: the tables of the database that they are going to (`catalog.read_sizes`); None: unknown, and
-    taken as large. `before`: files that are applied already; they are not judged, but tell which tables, types and
-    indexes there are. `environment`: its name, for the words. `folder`: where to remember what hangs on texts
-    alone. Files named ``….down.sql`` are ways back: what they take away is what they are for.
+    taken as large. `before`: files that are applied already; they are not judged, but tell which tables,
+    types and indexes there are. `environment`: its name, for the words. `folder`: where to remember what
+    hangs on texts alone. Files named ``….down.sql`` are ways back: what they take away is what they are for.
 
     Never raises for what files hold; squawk that is not there or fails is told in the reports' notes.
     """
-    shelf = _shelves.setdefault(folder, Shelf(folder))
-    before = before or {}
-    wanted = {**{path: _digest(text) for path, text in before.items()}}
-    ours = {path: _digest(text) for path, text in files.items()}
-    texts = {ours[path]: files[path] for path in files}
-    context = {wanted[path]: before[path] for path in before}
-    known, why = await _look(shelf, texts, context, with_squawk=with_squawk)
+    return await validate_sets(
+        [files], sizes, before=before, environment=environment, folder=folder, with_squawk=with_squawk
+    )
 
-    def judge() -> tuple[FileReport, ...]:
-        judging = Judge(Scales(sizes, environment), Known(frozenset(sizes or ())))
-        for path in before:
-            judging.learn(known[wanted[path]].read)
-        ups = [path for path in files if not _is_down(path)]
-        downs = [path for path in files if _is_down(path)]
-        for path in (*ups, *downs):
-            one = known[ours[path]]
+
+async def validate_sets(
+    sets: Sequence[Mapping[str, bytes]],
+    sizes: Mapping[str, Size] | None = None,
+    *,
+    before: Mapping[str, bytes] | None = None,
+    environment: str = "",
+    folder: Path | None = None,
+    with_squawk: bool = True,
+) -> tuple[FileReport, ...]:
+    """As `validate`, of several sets that know nothing of each other; their reports one after the other."""
+    shelf = _shelves.setdefault(folder, Shelf(folder))
+    earlier = {path: _digest(text) for path, text in (before or {}).items()}
+    ours = [{path: _digest(text) for path, text in files.items()} for files in sets]
+    texts = {of[path]: files[path] for of, files in zip(ours, sets, strict=True) for path in files}
+    context = {earlier[path]: text for path, text in (before or {}).items()}
+    known, why = await _look(shelf, texts, context, with_squawk=with_squawk)
+    scales = Scales(sizes, environment)
+
+    def judge(files: Mapping[str, bytes]) -> Iterator[FileReport]:
+        """One set: the ways back come after all others, whatever their names."""
+        judging = Judge(scales, Known(frozenset(sizes or ())))
+        for digest in earlier.values():
+            judging.learn(known[digest].read)
+        for path in sorted(files, key=_is_down):
+            one = known[files[path]]
             judging.judge(path, one.read, one.said if with_squawk else (), down=_is_down(path))
         told = {one.path: one for one in judging.reports()}
-        return tuple(told[path] for path in files)
+        yield from (_why(told[path], why) for path in files)
 
-    reports = await asyncio.to_thread(judge)
-    if why:
-        reports = tuple(
-            structs.replace(
-                one, notes=tuple(why if note == "squawk was not asked" else note for note in one.notes)
-            )
-            for one in reports
-        )
-    return reports
+    return await asyncio.to_thread(lambda: tuple(one for files in ours for one in judge(files)))
+
+
+def _why(report: FileReport, why: str) -> FileReport:
+    """Why squawk was not asked, where that is known."""
+    return structs.replace(report, notes=(why,)) if why and report.notes else report
 
 
 def _digest(text: bytes) -> bytes:
