@@ -49,6 +49,8 @@ BLOB_LIMIT = 1024 * 1024
 """Bytes of one file that `read_all` reads."""
 ENTRIES = 100_000
 """Files of commits that are remembered. Ours."""
+TREES = 4
+"""Commits whose list of files is kept: what goes out and where it goes, for two checklists."""
 _BATCH = 16 * 1024 * 1024
 """Bytes of files read by one command."""
 
@@ -71,6 +73,7 @@ class Workshop:
         self._opening: asyncio.Task[_Place] | None = None
         self._fetching: asyncio.Task[LinkError | None] | None = None
         self._entries: dict[bytes, Blob] = {}
+        self._trees: dict[str, asyncio.Task[list[Blob]]] = {}
         self._fetched = float("-inf")
         """When the last fetch ended, on the monotonic clock."""
         self.url = ""
@@ -228,8 +231,8 @@ class Workshop:
             yield path
 
     async def close(self) -> None:
-        """Give up a fetch that is under way."""
-        for task in (self._opening, self._fetching):
+        """Give up what is under way."""
+        for task in (self._opening, self._fetching, *self._trees.values()):
             if task is not None and not task.done():
                 task.cancel()
                 with suppress(asyncio.CancelledError, LinkError):
@@ -392,6 +395,26 @@ class Workshop:
         return int(await (await self._git()).text("rev-list", "--count", f"{base}..{head}", "--"))
 
     async def _tree(self, sha: str, path: str = "", known: dict[bytes, Blob] | None = None) -> list[Blob]:
+        """The files of a commit, or that one, or those of a folder (``name/``); with `known` entries those of
+        that path alone are read.
+        """
+        if known is not None:
+            return await self._read_tree(sha, path, known)
+        task = self._trees.get(check_sha(sha))
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            # a commit does not change: many checks ask for the files of the same two
+            task = self._trees[sha] = asyncio.create_task(self._read_tree(sha), name=f"files of {sha[:7]}")
+            task.add_done_callback(_heard)
+            while len(self._trees) > TREES:
+                del self._trees[next(iter(self._trees))]
+        blobs = await asyncio.shield(task)
+        if path.endswith("/"):
+            return [blob for blob in blobs if blob.path.startswith(path)]
+        return [blob for blob in blobs if blob.path == path] if path else blobs
+
+    async def _read_tree(
+        self, sha: str, path: str = "", known: dict[bytes, Blob] | None = None
+    ) -> list[Blob]:
         git = await self._git()
         where = ["--", path] if path else []
         result = await git.run("ls-tree", "-r", "-z", "-l", "--full-tree", check_sha(sha), *where)
@@ -415,6 +438,12 @@ class _Place:
         self.variables = as_variables([*settings, ("remote.origin.url", url or str(top))])
         if "GIT_SSH" not in os.environ or "GIT_SSH_COMMAND" in os.environ:
             self.variables["GIT_SSH_COMMAND"] = ssh_command(ssh)
+
+
+def _heard(task: asyncio.Task[list[Blob]]) -> None:
+    """Take note of an error that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _within(stamp: Path, seconds: float) -> bool:
