@@ -96,6 +96,8 @@ def sayable(item: ItemView, *, ended: bool) -> frozenset[Word]:
         words -= {Word.YES, Word.NO}  # it is asked first; a person answers what a machine cannot tell
     if item.step.sensed and item.state is State.SENSED and item.level in (Level.OK, Level.WARN):
         words -= {Word.YES, Word.OVERRIDDEN, Word.HANDED}  # nothing is to be passed over
+    if item.found_red:
+        words.discard(Word.YES)
     if item.answer is not None:
         words.add(Word.WITHDRAWN)
     return frozenset(words)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muva_console.ops.errors import OpsError
 from muva_console.ops.journal.model import Entry
 from muva_console.ops.readings import Finding, Level, Verdict
 from muva_console.ops.runbooks.export import as_data, as_markdown
@@ -24,7 +25,9 @@ from muva_console.ops.runbooks.run import (
     fold_all,
     sensed_data,
 )
+from muva_console.ops.runbooks.saying import may_say
 from muva_console.ops.runbooks.standing import RunView, State, stand
+from muva_console.screens.checklist_text import sayable
 
 NOW = datetime(2026, 11, 25, 3, 12, tzinfo=UTC)
 BOOK = Runbook(
@@ -176,6 +179,43 @@ def test_a_person_answers_only_what_a_machine_cannot_tell() -> None:
     fresh = Book()
     fresh.said("call", Word.YES)  # before it was asked
     assert state(fresh.view(), "call") == (Level.UNKNOWN, State.NOT_ASKED)
+
+
+def test_a_yes_does_not_come_back_when_the_red_after_it_grows_old() -> None:
+    book = go()
+    book.sensed("call", Level.UNKNOWN)
+    book.said("call", Word.YES, "I am there")
+    book.sensed("call", Level.FAIL, expires=60)
+    assert state(book.view(), "call") == (Level.FAIL, State.SENSED)
+    assert state(book.view(after=61), "call") == (Level.UNKNOWN, State.EXPIRED)
+
+
+def test_no_yes_is_taken_where_the_machine_found_it_red() -> None:
+    book = go()
+    book.sensed("call", Level.FAIL, expires=60)
+    run = fold(book.entries)
+    assert run is not None
+    item = run.item("call")
+    assert item is not None
+    for after in (0, 61):  # nor when that has grown old: it is sensed anew
+        view = book.view(after=after)
+        with pytest.raises(OpsError, match="a machine found it red"):
+            may_say(view, item, Word.YES)
+        may_say(view, item, Word.OVERRIDDEN, note="eve is on her way")
+        seen = view.item("call")
+        assert seen is not None
+        assert Word.YES not in sayable(seen, ended=False)
+
+
+def test_an_answer_to_nobody_knows_which_commit_is_asked_anew_once_it_is_known() -> None:
+    book = go()
+    book.said("team", Word.YES, "the repository was away")
+    assert state(book.view(), "team") == (Level.OK, State.ANSWERED)
+    view = book.view(outgoing="aaaaaaa1")
+    assert state(view, "team") == (Level.UNKNOWN, State.EXPIRED)
+    found = view.item("team")
+    assert found is not None
+    assert "was not known when it was said" in found.expired
 
 
 def test_no_and_handed_and_not_applicable() -> None:

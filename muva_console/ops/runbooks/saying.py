@@ -34,6 +34,11 @@ def may_say(view: RunView, item: Item, word: Word, *, note: str = "", to: str = 
         early = stands is not None and stands.state in (State.NOT_ASKED, State.ASKING)
         if step.sensed and early and word in (Word.YES, Word.NO):
             raise OpsError("it is being asked; a person answers what a machine cannot tell")
+        if word is Word.YES and stands is not None and stands.found_red:
+            raise OpsError(
+                f"“{step.title}” is not ticked: a machine found it red",
+                next="sense it again, or override it with a reason",
+            )
         return
     raise OpsError(
         f"“{step.title}” is sensed, not ticked",

@@ -73,6 +73,11 @@ class ItemView(Struct, frozen=True, kw_only=True):
         return self.level is Level.FAIL
 
     @property
+    def found_red(self) -> bool:
+        """Whether a machine found it red when it was last sensed, be that expired or not."""
+        return any(finding.level is Level.FAIL for finding in self.findings)
+
+    @property
     def open(self) -> bool:
         """Whether it stands between here and GO."""
         return self.level in (Level.FAIL, Level.UNKNOWN) and self.state is not State.TEXT
@@ -207,8 +212,9 @@ def _said(view: ItemView, answer: Answer, stale: str) -> ItemView | None:
             level, state, text = Level.OK, State.OVERRIDDEN, f"overridden: {answer.note}"
         case Word.NO:
             level, state, text = Level.FAIL, State.ANSWERED, f"no: {answer.note}"
-        case Word.YES if found in (None, Level.UNKNOWN) and not unasked:
-            # nothing that a machine could tell is ticked: its no takes a reason, and it is asked first
+        case Word.YES if found in (None, Level.UNKNOWN) and not unasked and not view.found_red:
+            # nothing that a machine could tell is ticked: its no takes a reason, and it is asked first; a red
+            # that has grown old is unknown, and no yes of before comes back for it
             level, state, text = Level.OK, State.ANSWERED, answer.note or "yes"
         case _:
             return None
