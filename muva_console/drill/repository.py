@@ -19,6 +19,7 @@ from muva_console.drill.github.pulls import Seeded
 from muva_console.drill.parts import APPLICATION
 from muva_console.drill.run import run
 from muva_console.drill.state import Estate
+from muva_console.ops.errors import OpsError
 
 _DANA = "Dana Castillo <dana@example.com>"
 _EVE = "Eve Lindqvist <eve@example.com>"
@@ -274,7 +275,14 @@ async def undo(estate: Estate, branch: str, commit: str) -> str | None:
         patch = (await _git(estate, "diff", "--binary", commit, parent)).encode()
         index = {"GIT_INDEX_FILE": str(estate.repository / "index.undo")}
         await _git(estate, "read-tree", now, env=index)
-        await _git(estate, "apply", "--cached", "-", input=patch, env=index)
+        try:
+            await _git(estate, "apply", "--cached", "-", input=patch, env=index)
+        except OpsError as error:
+            raise OpsError(
+                f"later commits changed the same lines as {commit[:7]}",
+                where=branch,
+                next="Undo those first.",
+            ) from error
         tree = (await _git(estate, "write-tree", env=index)).strip()
         subject = (await _git(estate, "log", "-1", "--format=%s", commit)).strip()
         message = f'Revert "{subject}"\n\nThis reverts commit {commit}.'

@@ -20,6 +20,7 @@ from muva_console.drill.faults.base import Fault, Memory
 from muva_console.drill.github import pulls
 from muva_console.drill.repository import Files
 from muva_console.drill.state import Estate, Site
+from muva_console.ops.errors import OpsError
 
 _MIGRATIONS = "supabase/migrations/"
 
@@ -62,6 +63,15 @@ async def _push(estate: Estate, branch: str, make: Make, memory: Memory, review:
 async def _take_back(estate: Estate, memory: Memory) -> None:
     if "commit" not in memory:
         return
+    above = await repository.between(estate, memory["commit"], memory["branch"])
+    newer = [fault.name for fault in estate.faults if fault.memory.get("commit") in above]
+    if newer:
+        # reverting it would leave it in the history, where the newer one needs it
+        raise OpsError(
+            f"{' and '.join(newer)} came after it",
+            where=memory["branch"],
+            next="Mend the newer first, or all.",
+        )
     reverted = await repository.undo(estate, memory["branch"], memory["commit"])
     if reverted is not None:
         await pulls.reviewed(estate, [reverted], base=memory["branch"])
