@@ -135,6 +135,8 @@ async def _run(
         if say is None:
             return await _walk(walk, sense=False)
         try:
+            walk.start(sense=False)
+            await walk.known()  # what the answer hangs on is written with it
             await walk.answer(items[0], Word(say), note=note, to=to)
             return walk.view
         finally:

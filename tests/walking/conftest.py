@@ -11,6 +11,9 @@ import pytest
 
 from muva_console.config.load import load
 from muva_console.ops.workspace import Workspace
+from tests.cli.conftest import muva
+
+__all__ = ["muva"]
 
 _AS = {
     "GIT_AUTHOR_NAME": "Dana",

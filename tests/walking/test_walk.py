@@ -88,6 +88,26 @@ async def test_a_new_commit_turns_an_item_back_to_unknown(console: Open, flow: F
         await walk.close()
 
 
+async def test_an_answer_hangs_on_what_was_fetched_last_while_the_remote_is_away(
+    console: Open, flow: Flow
+) -> None:
+    await console().workshop.heads()
+    for stamp in flow.folder.rglob("fetched"):
+        os.utime(stamp, (0, 0))  # what was fetched a moment ago would not be fetched again
+    flow.remote.rename(flow.remote.with_name("away.git"))
+    tried = Step(id="tried", title="Tried", attest="Have you tried it?", depends=(Basis.OUTGOING,))
+    walk = await Walk.begin(console(), book(tried), "production")
+    walk.start()
+    try:
+        await walk.answer("tried", Word.YES)
+        (item,) = walk.view.items
+        assert item.answer is not None
+        assert item.answer.basis == {Basis.OUTGOING: flow._git("rev-parse", "HEAD")}
+        assert walk.view.notice  # and that it may be behind is told
+    finally:
+        await walk.close()
+
+
 async def test_two_on_one_run_see_each_other_and_one_item_is_answered_once(console: Open) -> None:
     dana = await Walk.begin(console(), BOOK, "production")
     eve = await Walk.resume(console(), dana.run.id)

@@ -177,7 +177,7 @@ def _stand(item: Item, now: datetime, basis: Mapping[str, str], asking: bool) ->
         return ItemView(step=step, level=Level.OK, state=State.TEXT, summary=step.text, command=step.command)
     findings = sensed.findings if sensed is not None else ()
     stale = _finding_stale(step, sensed, now, basis) if sensed is not None else ""
-    gone = _stale(step, answer.at, answer.basis, now, basis, step.expires) if answer is not None else ""
+    gone = _answer_stale(step, answer, now, basis) if answer is not None else ""
     bare = ItemView(
         step=step,
         level=Level.UNKNOWN,
@@ -257,6 +257,13 @@ def summary_of(findings: tuple[Finding, ...]) -> str:
     return f"{text} (and {len(told) - 1} more)" if len(told) > 1 else text
 
 
+def _answer_stale(step: Step, answer: Answer, now: datetime, basis: Mapping[str, str]) -> str:
+    for on in step.depends:
+        if basis.get(on) and not answer.basis.get(on):
+            return f"{_UNTOLD[on]} was not known when it was said"
+    return _stale(step, answer.at, answer.basis, now, basis, step.expires)
+
+
 def _finding_stale(step: Step, sensed: Sensed, now: datetime, basis: Mapping[str, str]) -> str:
     moved = _stale(step, sensed.at, sensed.basis, now, basis, step.expires)
     if moved:
@@ -289,6 +296,12 @@ _BASIS = {
     Basis.OUTGOING: "another commit is going out",
     Basis.TARGET: "the branch it goes to has moved",
     Basis.SERVING: "another commit is served",
+}
+
+_UNTOLD = {
+    Basis.OUTGOING: "which commit goes out",
+    Basis.TARGET: "where the branch it goes to stands",
+    Basis.SERVING: "which commit is served",
 }
 
 

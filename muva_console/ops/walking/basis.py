@@ -22,12 +22,12 @@ async def read_basis(
     Never raises for what cannot be reached: what is not known expires nothing, and is told.
     """
     parts = []
+    errors: list[str] = []
     if Basis.OUTGOING in needed or Basis.TARGET in needed:
-        parts.append(_branches(workspace, environment))
+        parts.append(_branches(workspace, environment, errors))
     if Basis.SERVING in needed:
         parts.append(_serving(workspace, environment))
     found: dict[str, str] = {}
-    errors = []
     for outcome in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(outcome, OpsError):
             errors.append(str(outcome))
@@ -38,10 +38,13 @@ async def read_basis(
     return {on: sha for on, sha in found.items() if on in needed}, "; ".join(errors)
 
 
-async def _branches(workspace: Workspace, environment: str) -> dict[str, str]:
+async def _branches(workspace: Workspace, environment: str, errors: list[str]) -> dict[str, str]:
+    """What the last fetch knew where the remote is away: what is said now is said of that."""
     before = workspace.previous(environment)
     environments = workspace.config.environments
-    heads = await workspace.workshop.heads()
+    heads, away = await workspace.workshop.known_heads()
+    if away:
+        errors.append(away)
     found = {}
     source = environments[before].branch if before is not None else environments[environment].branch
     if source in heads:
