@@ -65,8 +65,9 @@ def matrix_lines(matrix: Matrix, *, problems: bool, everything: bool) -> Iterato
     for row, told in zip(rows, cells, strict=True):
         name = row.name if len(row.name) <= longest else row.name[: longest - 1] + "…"
         line = f"{row.version:<{short}} {name:<{longest}}"
-        for (text, level), size in zip(told, widths, strict=True):
-            line += "  " + click.style(text.ljust(size), fg=COLOUR[level])
+        for place, ((text, level), size) in enumerate(zip(told, widths, strict=True), 1):
+            padded = text if place == len(widths) else text.ljust(size)
+            line += "  " + (click.style(padded, fg=COLOUR[level]) if COLOUR[level] else padded)
         yield line.rstrip()
 
 
@@ -112,10 +113,6 @@ def finding_lines(matrix: Matrix, findings: Sequence[Finding]) -> list[str]:
     for column in matrix.columns:
         if column.environment not in known:
             lines.append(f"- {'':<7} {column.environment}: {column.why}; only its branch was looked at")
-    pending = [column for column in matrix.columns if column.pending]
-    if pending:
-        waits = ", ".join(f"{column.pending} on {column.environment}" for column in pending)
-        lines.append(f"pending: {waits}")
     return lines
 
 

@@ -67,8 +67,8 @@ def status(
 
 
 async def _matrix(invocation: Invocation, environments: Sequence[str]) -> tuple[Matrix, tuple[Finding, ...]]:
-    from muva_console.ops.migrations.status_findings import findings_of
     from muva_console.ops.migrations.status import read_matrix
+    from muva_console.ops.migrations.status_findings import findings_of
 
     async with invocation.workspace() as workspace:
         matrix = await read_matrix(workspace, _known(workspace, environments))

@@ -28,11 +28,12 @@ LINES = 400
 """Lines of a diff that are shown. Ours."""
 WIDTH = 300
 """Characters of one line of a diff. Ours."""
-_ALIGNED = 4000
+_ALIGNED = 2000
 """Lines on either side that are aligned with each other; difflib takes time with the square of them. Ours."""
 
 # A comment within a comment is left to the parser: PostgreSQL nests them.
-_BETWEEN = re.compile(rb"(?:\s++|--[^\n]*+(?:\n|\Z)|/\*(?:(?!/\*).)*?\*/|;)*+", re.DOTALL)
+_COMMENT = re.compile(rb"--[^\n]*+(?:\n|\Z)|/\*(?:(?!/\*).)*?\*/", re.DOTALL)
+_BETWEEN = re.compile(rb"(?:\s++|;|" + _COMMENT.pattern + rb")*+", re.DOTALL)
 
 
 class Drift(Struct, frozen=True, kw_only=True):
@@ -61,24 +62,30 @@ def stands_in(record: Sequence[str], text: bytes) -> bool:
         wanted = statement.encode("utf-8", "replace").strip(b" \t\r\n;")
         if not wanted:
             continue
-        # a statement may have been recorded with the comment before it
-        if not text.startswith(wanted, at):
-            at = _skip(text, at, wanted)
-            if not text.startswith(wanted, at):
-                return False
+        at = _begin_of(text, at, wanted)
+        if at < 0:
+            return False
         at += len(wanted)
     end = _BETWEEN.match(text, at)
     return end is not None and end.end() == len(text)
 
 
-def _skip(text: bytes, at: int, wanted: bytes) -> int:
-    """Past white space and semicolons; past comments too where the statement does not begin with one."""
-    while at < len(text) and text[at : at + 1] in b" \t\r\n;":
-        at += 1
-    if text.startswith(wanted, at):
-        return at
-    between = _BETWEEN.match(text, at)
-    return between.end() if between is not None else at
+def _begin_of(text: bytes, at: int, wanted: bytes) -> int:
+    """Where a statement stands behind white space, semicolons and comments; -1 where something else does. It
+    may have been recorded with a comment before it.
+    """
+    while True:
+        while text[at : at + 1] in _BLANK:
+            at += 1
+        if text.startswith(wanted, at):
+            return at
+        comment = _COMMENT.match(text, at)
+        if comment is None:
+            return -1
+        at = comment.end()
+
+
+_BLANK = frozenset([b" ", b"\t", b"\r", b"\n", b"\f", b"\v", b";"])
 
 
 async def same_of(
@@ -165,30 +172,57 @@ def split(text: bytes) -> list[bytes]:
 def layout(statement: bytes) -> list[str]:
     """A statement as lines made of its words alone, so that two ways to write it read the same."""
     words = words_of(statement)
-    if words is None:
+    if not words:
         return [line for line in statement.decode("utf-8", "replace").splitlines() if line.strip()]
     spoken = [word.decode("utf-8", "replace") for word in words]
-    short = sum(len(word) + 1 for word in spoken) <= _SHORT
+    after, begins = _breaks(spoken)
     lines: list[str] = []
-    line, depth, before = "", 0, ""
-    for word, after in zip(spoken, [*spoken[1:], ""], strict=True):
-        if word == ")":
-            depth -= 1
-            if depth == 0 and not short and before != "(":
-                lines, line, before = [*lines, line] if line.strip() else lines, "", "("
-        close = word in _CLOSE or before in _OPEN or (word == "(" and before not in _SPACED)
-        line += word if close or not line.strip() else f" {word}"
-        before = word
-        depth += word == "("
-        if not short and ((word == "(" and depth == 1 and after != ")") or (word == "," and depth <= 1)):
+    line, before = "", "("
+    for place, word in enumerate(spoken):
+        if place in begins:
             lines.append(line)
-            line, before = "  " * min(depth, 1), "("
+            line, before = "", "("
+        close = word in _CLOSE or before in _OPEN or (word == "(" and before not in _SPACED)
+        line += word if close else f" {word}"
+        before = word
+        if place in after:
+            lines.append(line)
+            line, before = after[place], "("
     lines.append(line + ";")
     return [part.rstrip() for one in lines for part in one.split("\n")]
 
 
-_SHORT = 72
+def _breaks(words: Sequence[str]) -> tuple[dict[int, str], set[int]]:
+    """After which words a line begins, and with which indent; and which words begin one: of a statement that
+    is not short the items of each long list in parentheses, and those that stand in none.
+    """
+    after: dict[int, str] = {}
+    begins: set[int] = set()
+    if sum(len(word) + 1 for word in words) <= _SHORT:
+        return after, begins
+    opened: list[int] = []
+    commas: list[int] = []
+    for place, word in enumerate(words):
+        if word == "(":
+            commas = commas if opened else []
+            opened.append(place)
+        elif word == ")" and opened:
+            begin = opened.pop()
+            if not opened and commas and sum(len(one) + 1 for one in words[begin:place]) > _LIST:
+                after |= dict.fromkeys([begin, *commas], "  ")
+                begins.add(place)
+        elif word == "," and len(opened) <= 1:
+            if opened:
+                commas.append(place)
+            else:
+                after[place] = ""
+    return after, begins
+
+
+_SHORT = 60
 """Characters of a statement that stays on one line."""
+_LIST = 40
+"""Characters of a list that does."""
 _CLOSE = frozenset([",", ";", ")", ".", "]", "::", "["])
 _OPEN = frozenset(["(", ".", "[", "::"])
 _SPACED = frozenset(

@@ -50,7 +50,7 @@ def findings_of(matrix: Matrix, *, asked: bool = False) -> tuple[Finding, ...]:
 
 
 def _files(matrix: Matrix) -> Finding:
-    branches = ", ".join(dict.fromkeys(column.branch for column in matrix.columns))
+    branches = ", ".join(matrix.heads) or "no branch"
     evidence = [*matrix.mistakes[:LISTED], *matrix.warnings[:LISTED]]
     if matrix.fetch_error:
         evidence.append(f"as of the last fetch: {matrix.fetch_error}")

@@ -99,9 +99,14 @@ async def shapes_of(texts: Sequence[bytes], *, cache: ContentCache | None = None
 
 def _known_shape(digest: bytes, cache: ContentCache | None) -> str | None:
     known: str | None = _shapes.get(digest)
-    if known is None and cache is not None and (kept := cache.get(digest)) is not None:
+    if cache is None:
+        return known
+    kept = cache.get(digest)
+    if known is None and kept is not None:
         known = kept.hex()
         _shapes.put(digest, known)
+    elif known is not None and kept is None:
+        cache.put(digest, bytes.fromhex(known))
     return known
 
 
