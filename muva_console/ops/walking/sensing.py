@@ -20,6 +20,8 @@ from muva_console.ops.walking.looking import Look
 
 COMMAND_TIMEOUT = 120.0
 """Seconds that a team's command may take when its step gives no time-out. Ours."""
+HOST_LIMIT = 1024 * 1024
+"""Bytes that such a command may print on a host. Ours; here it is `local.LIMIT`."""
 TOLD = 20
 """Lines of a command's output that stand in the evidence."""
 
@@ -68,7 +70,7 @@ async def _command(step: Step, ctx: CheckContext, progress: Callable[[str], None
 
 
 async def _here(step: Step, ctx: CheckContext, _: str, progress: Callable[[str], None]) -> Finding:
-    from muva_console.ops.links.local import run_local
+    from muva_console.ops.links.local import LIMIT, run_local
     from muva_console.ops.links.local_lines import clean_lines
     from muva_console.ops.release.build_bench import secret_variables
 
@@ -87,8 +89,11 @@ async def _here(step: Step, ctx: CheckContext, _: str, progress: Callable[[str],
             without=secret_variables(ctx.config),
         )
     lines = clean_lines(result.output)
-    if result.timed_out:
-        return tell(Level.FAIL, f"not done within {limit:g} s", evidence=_last(lines), command=step.run)
+    if result.timed_out:  # as on a host: how it would have ended is not known
+        summary = f"it did not end within {limit:g} s"
+        return tell(Level.UNKNOWN, summary, evidence=_last(lines), command=step.run)
+    if result.truncated:
+        return _flooded(LIMIT, lines, step.run)
     return _judge(step, result.exit_status, lines, step.run)
 
 
@@ -98,12 +103,20 @@ async def _on_host(step: Step, ctx: CheckContext, host: str, progress: Callable[
     command = ctx.ssh_line(host, line)
     progress(f"on {host} …")
     try:
-        result = await ctx.hosts[host].run(line, timeout=step.timeout or COMMAND_TIMEOUT, limit=1024 * 1024)
+        result = await ctx.hosts[host].run(line, timeout=step.timeout or COMMAND_TIMEOUT, limit=HOST_LIMIT)
     except OpsError as error:
         unknown = tell(Level.UNKNOWN, str(error), evidence=[error.means], command=command, next=error.next)
         return structs.replace(unknown, subject=host)
     lines = sanitise(result.stdout + result.stderr).splitlines()
+    if result.truncated:
+        return structs.replace(_flooded(HOST_LIMIT, lines, command), subject=host)
     return structs.replace(_judge(step, result.exit_status, lines, command), subject=host)
+
+
+def _flooded(limit: int, lines: list[str], command: str) -> Finding:
+    """Of a command that printed too much: it was ended, so its exit status says nothing."""
+    summary = f"it printed more than {limit // (1024 * 1024)} MiB, and was ended"
+    return tell(Level.FAIL, summary, evidence=_last(lines), command=command)
 
 
 def _judge(step: Step, status: int, lines: list[str], command: str) -> Finding:
