@@ -13,6 +13,7 @@ from muva_console.ops.links.pg_errors import DatabaseError
 from muva_console.ops.links.postgres import PostgresLink
 from muva_console.ops.links.postgres_session import PostgresSession
 from muva_console.ops.migrations import apply_lost
+from muva_console.ops.migrations.apply import ApplyMigrations
 from muva_console.ops.operations import EventKind
 from tests.patience import HANG
 
@@ -71,11 +72,16 @@ async def test_killed_at_each_question_of_a_transaction(world: World) -> None:
     begin, commit = asked.index("BEGIN"), asked.index("COMMIT")
     assert commit - begin > 6
     seen = set()
+    await clean(world)
+    planned = ApplyMigrations(world.ground())
+    plan = await planned.plan()
     for number in range(1, commit + 1):  # 0 is the question for its own pid
         for when in ("before", "after"):
             await clean(world)
             mortal(world, number, when)
-            failed = last(await world.apply())
+            operation = ApplyMigrations(world.ground())
+            operation._planned = planned._planned
+            failed = last([event async for event in operation.perform(plan)])
             point = f"{asked[number]} {when}"
             assert failed.kind is EventKind.FAILED, point
             committed = await world.recorded() == ["1"]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from muva_console.ops.database.narrated import Tell, narrated
 from muva_console.ops.errors import OpsError
 from muva_console.ops.health.words import count
 from muva_console.ops.migrations.apply_ground import Choice, Ground, Prepared
 from muva_console.ops.migrations.apply_plan import plan_of
 from muva_console.ops.migrations.apply_prepare import prepare
-from muva_console.ops.migrations.applying import ApplyFailed, Applying, Tell, invalid_now
+from muva_console.ops.migrations.applying import ApplyFailed, Applying, invalid_now
 from muva_console.ops.migrations.history import read_history
 from muva_console.ops.operations import Event, EventKind, Plan
-from muva_console.ops.readings import Level, utc_now
+from muva_console.ops.readings import Level
 
 
 class ApplyMigrations:
@@ -35,30 +35,11 @@ class ApplyMigrations:
         self._planned = (plan, prepared)
         return plan
 
-    async def perform(self, plan: Plan) -> AsyncIterator[Event]:
+    def perform(self, plan: Plan) -> AsyncIterator[Event]:
         """Apply what was planned; ends with DONE or FAILED, and raises nothing of its own. Left early, it
         cancels the statement on the server, which rolls back what is not committed.
         """
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        work = asyncio.create_task(self._work(plan, events), name=self.name)
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-        finally:
-            work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
-
-    async def _work(self, plan: Plan, events: asyncio.Queue[Event | None]) -> None:
-        def tell(kind: EventKind, text: str) -> None:
-            events.put_nowait(Event(kind=kind, text=text, at=utc_now()))
-
-        try:
-            tell(EventKind.DONE, await self._applied_and_verified(plan, tell))
-        except OpsError as error:
-            tell(EventKind.FAILED, "\n".join(error.lines()))
-        finally:
-            events.put_nowait(None)
+        return narrated(lambda tell: self._applied_and_verified(plan, tell), self.name)
 
     async def _applied_and_verified(self, plan: Plan, tell: Tell) -> str:
         # the performer may have raised the tier and added risks; what would be done must be the same

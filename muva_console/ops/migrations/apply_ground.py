@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -13,7 +14,8 @@ from muva_console.ops.errors import OpsError
 from muva_console.ops.links.postgres import PostgresLink
 from muva_console.ops.links.postgres_session import PostgresSession
 from muva_console.ops.links.source import Source
-from muva_console.ops.migrations.apply_locks import TableSize
+from muva_console.ops.migrations.catalog import Size
+from muva_console.ops.migrations.findings import FileReport
 from muva_console.ops.migrations.model import FileSet, History, MigrationFile
 from muva_console.ops.migrations.pieces import Script
 from muva_console.ops.readings import Finding
@@ -58,6 +60,8 @@ class Ground:
     engineer: str
     session: Callable[[], PostgresSession]
     """Makes a session for writing; whoever asks closes it."""
+    cache: Path | None = None
+    """Where it is remembered what hangs on texts alone."""
     health: Callable[[], Awaitable[tuple[Finding, ...]]] | None = None
     """The checks of HEALTH that apply here; None to look at nothing."""
 
@@ -87,7 +91,9 @@ class Prepared(Struct, frozen=True, kw_only=True):
     """Why the branch may stand further on; empty where it was fetched just now."""
     history: History
     steps: tuple[Step, ...]
-    sizes: dict[str, TableSize]
+    reports: dict[str, FileReport]
+    """What validating told of each file, by path: locks and hazards."""
+    sizes: dict[str, Size]
     warnings: tuple[str, ...]
     """What does not stand in the way and deserves a look."""
     backup: str = ""
@@ -141,5 +147,6 @@ def ground_of(workspace: Workspace, environment: EnvironmentOps) -> Ground:
         backups=workspace.config.backups,
         engineer=workspace.engineer.label,
         session=link.session,
+        cache=workspace.cache,
         health=health,
     )

@@ -7,9 +7,11 @@ import shlex
 from muva_console.config.units import format_duration
 from muva_console.ops.health.words import count
 from muva_console.ops.migrations.apply_ground import Choice, Ground, Prepared, Step
-from muva_console.ops.migrations.apply_locks import Taken, taken_by
 from muva_console.ops.migrations.apply_prepare import lossy
+from muva_console.ops.migrations.pieces import Piece
+from muva_console.ops.migrations.weigh import Scales
 from muva_console.ops.operations import Plan, PlannedCommand, Tier
+from muva_console.ops.readings import Level
 
 STATEMENTS = 120
 """Statements that a plan lists one by one, the first ones. Ours."""
@@ -53,8 +55,7 @@ def commands_of(ground: Ground, prepared: Prepared) -> tuple[PlannedCommand, ...
             )
         )
         for piece in script.pieces[:left]:
-            taken = taken_of(piece.statement, prepared)
-            told = [taken.told(prepared.sizes)]
+            told = [_locks(piece, step, prepared)]
             if piece.statement.alone:
                 told.append("runs alone, in no transaction")
             told += [f"sets {name} itself" for name in piece.limits]
@@ -73,12 +74,26 @@ def commands_of(ground: Ground, prepared: Prepared) -> tuple[PlannedCommand, ...
     return tuple(found)
 
 
-def taken_of(statement: object, prepared: Prepared) -> Taken:
-    """What a statement locks. The seam to the hazards."""
-    from muva_console.ops.migrations.model import Statement
-
-    assert isinstance(statement, Statement)
-    return taken_by(statement, prepared.sizes)
+def _locks(piece: Piece, step: Step, prepared: Prepared) -> str:
+    """``ACCESS EXCLUSIVE on public.guests (about 120 rows, 96 KiB): blocks reads, writes …; rewrites it``."""
+    report = prepared.reports.get(step.file.path)
+    found = [
+        one
+        for one in (report.statements if report is not None else ())
+        if (one.line, one.column) == (piece.line, piece.column)
+    ]
+    if not found:
+        return "its locks cannot be told"
+    scales = Scales(prepared.sizes)
+    told = []
+    for lock in found[0].locks:
+        words = f"{lock.mode} on {scales.size(lock.on).told}"
+        if lock.blocks:
+            words += f": blocks {lock.blocks}"
+        if lock.takes_time:
+            words += f", while it {'rewrites it' if lock.rewrites else 'reads all of it'}"
+        told.append(words)
+    return "; ".join(told)
 
 
 def undo_of(ground: Ground, steps: tuple[Step, ...]) -> str:
@@ -107,6 +122,22 @@ def _how(step: Step) -> str:
     return f"{what} in {parts} parts, each by itself; the record with the last"
 
 
+def _hazards(prepared: Prepared) -> list[str]:
+    """What validating warns of, and what loses data besides; the worst first."""
+    found = []
+    told = set()
+    for report in prepared.reports.values():
+        for one in report.hazards:
+            if one.level not in (Level.OK, Level.UNKNOWN):
+                told.add((report.path, one.line))
+                safe = f" Safer: {one.safe}" if one.safe else ""
+                line = f"{report.path} line {one.line} ({one.rule}): {one.what}{safe}"
+                found.append((one.level is not Level.FAIL, line))
+        found += [(True, f"{report.path}: {note}") for note in report.notes]
+    found += [(False, text) for path, line, text in lossy(prepared.steps) if (path, line) not in told]
+    return [line for _, line in sorted(found, key=lambda one: one[0])]
+
+
 def _risks(ground: Ground, choice: Choice, prepared: Prepared) -> list[str]:
     risks = []
     if prepared.stale:
@@ -118,7 +149,7 @@ def _risks(ground: Ground, choice: Choice, prepared: Prepared) -> list[str]:
             risks.append(f"without a fresh backup: {choice.without_backup}")
         else:
             risks.append(f"the way back for data is {prepared.backup}")
-    risks += lossy(prepared.steps)
+    risks += _hazards(prepared)
     for step in prepared.steps:
         script = step.script
         if script.mixed:

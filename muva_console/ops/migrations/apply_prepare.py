@@ -16,9 +16,10 @@ from muva_console.ops.migrations.apply_ground import (
     Prepared,
     Step,
 )
-from muva_console.ops.migrations.apply_locks import read_table_sizes
+from muva_console.ops.migrations.catalog import read_sizes
 from muva_console.ops.migrations.compare import compare, drifted
 from muva_console.ops.migrations.files import files_of, texts_of
+from muva_console.ops.migrations.hazards import validate
 from muva_console.ops.migrations.history import read_history
 from muva_console.ops.migrations.leftovers import InvalidIndex, half_way, invalid_indexes
 from muva_console.ops.migrations.locking import holder
@@ -70,14 +71,26 @@ async def prepare(ground: Ground, choice: Choice, *, backup: bool = True) -> Pre
         )
     invalid = await invalid_indexes(ground.link)
     warnings += await _warnings(ground, files, steps, texts, history, invalid)
-    touched = {name for step in steps for piece in step.script.pieces for name in piece.statement.touches}
+    sizes = await read_sizes(ground.link)
+    reports = await validate(
+        {step.file.path: texts[step.file.path] for step in steps},
+        sizes,
+        before={
+            one.file.path: texts[one.file.path]
+            for one in standings
+            if one.file is not None and one.state is State.APPLIED and one.file.path in texts
+        },
+        environment=ground.environment,
+        folder=ground.cache,
+    )
     return Prepared(
         files=files,
         branch=branch,
         stale=stale,
         history=history,
         steps=tuple(steps),
-        sizes=await read_table_sizes(ground.link, touched),
+        reports={report.path: report for report in reports},
+        sizes=sizes,
         warnings=tuple(warnings),
         backup=told,
         invalid=frozenset(one.index for one in invalid),
@@ -241,15 +254,15 @@ async def _warnings(
     return warnings
 
 
-def lossy(steps: tuple[Step, ...]) -> list[str]:
-    """The statements that lose data, as things stand when they run."""
+def lossy(steps: tuple[Step, ...]) -> list[tuple[str, int, str]]:
+    """The statements that lose data, as things stand when they run: path, line, and in words."""
     found = []
     made: set[str] = set()
     for step in steps:
         pieces = step.script.pieces
         statements = settled([piece.statement for piece in pieces], made)
         found += [
-            f"{step.file.path} line {piece.line}: {one.about} loses data"
+            (step.file.path, piece.line, f"{step.file.path} line {piece.line}: {one.about} loses data")
             for piece, one in zip(pieces, statements, strict=True)
             if one.effect is Effect.DESTRUCTIVE
         ]

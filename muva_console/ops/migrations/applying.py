@@ -11,8 +11,9 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from muva_console.ops.database.narrated import Tell
 from muva_console.ops.errors import OpsError
 from muva_console.ops.health.words import count
 from muva_console.ops.links.pg_errors import DatabaseError
@@ -26,8 +27,6 @@ from muva_console.ops.migrations.leftovers import invalid_indexes
 from muva_console.ops.migrations.locking import held_by, take, watching
 from muva_console.ops.migrations.pieces import Piece
 from muva_console.ops.operations import EventKind
-
-Tell = Callable[[EventKind, str], None]
 
 PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a second attempt, doubling up to the longest; each is taken half to one and a half times
