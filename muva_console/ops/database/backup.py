@@ -320,7 +320,7 @@ def _no_room(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise _full(folder) from None
         raise OpsError(f"the backup cannot be written: {error.strerror}", where=str(folder)) from None
 
@@ -331,7 +331,7 @@ def _full(folder: Path) -> OpsError:
     except OSError:
         free = "it cannot be told how much is free"
     return OpsError(
-        "the disk is full: the backup was not made",
+        "there is no room for the backup: it was not made",
         where=str(folder),
         means=f"What was written of it is removed again; {free}.",
         next="Make room there, or let [backups] directory be elsewhere.",

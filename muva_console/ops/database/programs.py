@@ -163,8 +163,9 @@ def said(result: LocalResult, *, most: int = 2) -> str:
 
 
 def full(result: LocalResult) -> bool:
-    """Whether it failed because there was no room to write."""
-    return b"No space left on device" in result.output or b"Disk quota exceeded" in result.output
+    """Whether it failed because there was no room to write: the disk, a quota or a limit of files is full."""
+    words = (b"No space left on device", b"Disk quota exceeded", b"File too large")
+    return any(word in result.output for word in words)
 
 
 def lost(result: LocalResult) -> bool:
