@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from muva_console.ops.runbooks.model import Runbook, Step
     from muva_console.ops.runbooks.run import Run
     from muva_console.ops.runbooks.standing import RunView
+    from muva_console.ops.walking.walk import Walk
     from muva_console.ops.workspace import Workspace
 
 WORDS = ("yes", "no", "overridden", "not-applicable", "handed", "withdrawn")
@@ -60,12 +61,27 @@ def checklist(
     Without --begin nothing is asked of a person: the verdict and the exit status are of what a machine can
     tell, and what waits for a person is listed. With --run they are of the whole run.
 
-    Exit status: 0 GO, 1 NO-GO, 3 CANNOT TELL.
+    Exit status: 0 GO, 1 NO-GO, 2 usage or configuration, 3 CANNOT TELL.
     """
     from muva_console.cli import checklist_show as show
 
+    modes = [word for word, given in (("--runs", runs), ("--run", run_id), ("--begin", begin)) if given]
+    if len(modes) > 1:
+        raise click.UsageError(f"{' and '.join(modes)} do not go together")
+    if runbook is not None and (runs or run_id):
+        raise click.UsageError(f"{modes[0]} names no runbook: a run knows its own")
+    if runbook is None and (begin or again or (items and not run_id)):
+        raise click.UsageError("name the runbook: muva checklist lists them")
+    if say is None and ((run_id and items) or note or to):
+        raise click.UsageError("--item, --note and --to of a run go with --say")
     if say is not None and (run_id is None or len(items) != 1):
         raise click.UsageError("--say goes with --run ID and one --item")
+    if to and say != "handed":
+        raise click.UsageError("--to goes with --say handed")
+    if begin and items:
+        raise click.UsageError("--begin senses every item of the run")
+    if as_json and markdown:
+        raise click.UsageError("either --json or --markdown")
 
     if runs:
         found = wait(lambda: _runs(invocation, environment))
@@ -79,7 +95,7 @@ def checklist(
         show.runbooks(wait(lambda: _runbooks(invocation)), as_json=as_json)
         return Exit.OK
     if begin:
-        view = wait(lambda: _begin(invocation, runbook, environment))
+        view = wait(lambda: _begin(invocation, runbook, environment, again=again))
         show.view(view, as_json=as_json, markdown=markdown, verbose=verbose)
         return exit_status(view.verdict)
     view, verdict = wait(lambda: _once(invocation, runbook, environment, items, again=again))
@@ -115,13 +131,13 @@ async def _once(
         return view, sensed_verdict(view) if sensed else None
 
 
-async def _begin(invocation: Invocation, name: str, environment: str | None) -> RunView:
+async def _begin(invocation: Invocation, name: str, environment: str | None, *, again: bool) -> RunView:
     from muva_console.ops.walking.walk import Walk
 
     async with invocation.workspace() as workspace:
         runbook, of = _chosen(workspace, name, environment)
         walk = await Walk.begin(workspace, runbook, of)
-        return await _walk(walk)
+        return await _walk(walk, sense=True, again=again)
 
 
 async def _run(
@@ -133,7 +149,7 @@ async def _run(
     async with invocation.workspace() as workspace:
         walk = await Walk.resume(workspace, run_id)
         if say is None:
-            return await _walk(walk, sense=False)
+            return await _walk(walk)
         try:
             walk.start(sense=False)
             await walk.known()  # what the answer hangs on is written with it
@@ -143,14 +159,15 @@ async def _run(
             await walk.close()
 
 
-async def _walk(walk: Any, *, sense: bool = True) -> RunView:
+async def _walk(walk: Walk, *, sense: bool = False, again: bool = False) -> RunView:
     """The run's view once what it hangs on is known, and what is to be sensed is sensed."""
     try:
-        walk.start(sense=sense)
+        walk.start(sense=False)
+        if sense:
+            walk.sense(again=again)
         await walk.known()
         await walk.sensed()
-        view: RunView = walk.view
-        return view
+        return walk.view
     finally:
         await walk.close()
 

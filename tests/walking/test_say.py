@@ -1,8 +1,10 @@
-"""Answering on the command line: what is said hangs on what it was said of."""
+"""The command line of a run: what is said hangs on what it was said of, and a slip is no verdict."""
 
 from __future__ import annotations
 
 import asyncio
+
+import pytest
 
 from muva_console.ops.runbooks.model import Basis, Runbook, Step
 from muva_console.ops.runbooks.run import Word
@@ -39,3 +41,25 @@ async def test_what_is_said_on_the_command_line_is_asked_anew_for_a_new_commit(
             answer = await muva(*words, config=flow.config)
     assert (answer.status, answer.data["verdict"]) == (3, "CANNOT TELL")
     assert "another commit is going out" in answer.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pre-deploy-production", "--env", "staging"),
+        ("pre-deploy-production", "--env", "production", "--item", "no-such-item"),
+        ("pre-deploy-production", "--env", "production", "--begin", "--item", "on-call-available"),
+        ("pre-deploy-production", "--run", "0123abcd"),
+        ("--run", "0123abcd"),
+        ("--runs", "--run", "0123abcd"),
+        ("--run", "0123abcd", "--item", "x", "--note", "said nothing"),
+        ("--run", "0123abcd", "--item", "x", "--say", "yes", "--to", "eve"),
+        ("--begin",),
+        ("--item", "x"),
+        ("pre-deploy-production", "--json", "--markdown"),
+    ],
+)
+async def test_a_slip_is_told_as_one_and_not_as_no_go(flow: Flow, muva: Muva, words: tuple[str, ...]) -> None:
+    answer = await muva("checklist", *words, config=flow.config)
+    assert (answer.status, answer.out) == (2, ""), answer.err
+    assert answer.err

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from muva_console.ops.errors import OpsError
+from muva_console.ops.errors import ConfigError
 from muva_console.ops.readings import Level, Verdict, utc_now, worst
 from muva_console.ops.runbooks.model import Runbook, Step
 from muva_console.ops.runbooks.run import Item, Run, Sensed
 from muva_console.ops.runbooks.standing import RunView, State, stand
+from muva_console.ops.text import sanitise_line
 from muva_console.ops.walking.looking import look
 from muva_console.ops.walking.sensing import sense
 
@@ -34,12 +35,13 @@ async def sense_once(
 ) -> RunView:
     """Every sensed item, side by side, once; nothing is asked of a person and no run is written.
 
-    Raises OpsError when the runbook is not for that environment, or has no item of a name in `only`.
+    Raises ConfigError when the runbook is not for that environment, or has no item of a name in `only`.
     """
     steps = steps_for(runbook, environment)
     for name in only:
         if all(step.id != name for step in steps):
-            raise OpsError(f"{runbook.id} has no item {name} for {environment}")
+            what = f"{runbook.id} has no item {sanitise_line(name, cap=80)} for {environment}"
+            raise ConfigError(what, mistakes=(f"its items are: {', '.join(step.id for step in steps)}",))
     chosen = [step for step in steps if not only or step.id in only]
     await workspace.prepare()
     round_ = look(workspace, environment, folder=workspace.cache / "runs" / "once")
@@ -75,11 +77,11 @@ async def sense_once(
 
 
 def steps_for(runbook: Runbook, environment: str) -> tuple[Step, ...]:
-    """The steps of a runbook for an environment. Raises OpsError when it is not for that one."""
+    """The steps of a runbook for an environment. Raises ConfigError when it is not for that one."""
     steps = runbook.for_environment(environment)
     if not steps or (runbook.environments and environment not in runbook.environments):
         where = ", ".join(runbook.environments) or "other environments"
-        raise OpsError(f"{runbook.id} is for {where}, not for {environment}")
+        raise ConfigError(f"{runbook.id} is for {where}, not for {environment}")
     return steps
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from muva_console.ops.errors import OpsError
+from muva_console.ops.errors import ConfigError
 from muva_console.ops.journal.model import Filter
 from muva_console.ops.runbooks.run import KINDS, Run, RunKind, fold, fold_all
 from muva_console.ops.text import sanitise_line
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 async def read_run(workspace: Workspace, run_id: str) -> Run:
-    """A run of the journal by its id, or by the beginning of it. Raises JournalError, OpsError."""
+    """A run of the journal by its id, or by the beginning of it. Raises JournalError, ConfigError."""
     wanted = run_id.strip().lower()
     exact = await workspace.journal.read(Filter(act=wanted, kinds=KINDS, limit=None))
     run = fold(exact)
@@ -22,14 +22,15 @@ async def read_run(workspace: Workspace, run_id: str) -> Run:
         begun = await workspace.journal.read(Filter(kinds=(RunKind.BEGUN,), limit=None))
         fitting = [entry.act for entry in begun if entry.act.startswith(wanted)]
         if len(fitting) > 1:
-            raise OpsError(f"several runs begin with {wanted}", next="give more of the id")
+            what = f"several runs begin with {sanitise_line(wanted, cap=80)}"
+            raise ConfigError(what, mistakes=("give more of the id",))
         if fitting:
             run = fold(await workspace.journal.read(Filter(act=fitting[0], kinds=KINDS, limit=None)))
     if run is None:
-        raise OpsError(
+        raise ConfigError(
             f"there is no run {sanitise_line(run_id, cap=80)} in this journal",
             where=str(workspace.journal.directory),
-            next="muva checklist --runs lists them",
+            mistakes=("muva checklist --runs lists them",),
         )
     return run
 
