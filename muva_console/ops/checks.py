@@ -274,6 +274,7 @@ def tell(
     command: str = "",
     next: str = "",
     at: datetime | None = None,
+    unconfigured: bool = False,
 ) -> Finding:
     """A finding as a check writes it; the runner adds the check's name, title, duration and expiry.
     Texts are made harmless and redacted here.
@@ -287,6 +288,7 @@ def tell(
         command=command,
         next=_fit(next),
         at=at or utc_now(),
+        unconfigured=unconfigured,
     )
 
 

@@ -72,6 +72,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     at: datetime
     """UTC."""
     expires: datetime | None = None
+    unconfigured: bool = False
+    """Unknown for nothing but want of configuration: no fault of anything, and a person may say it instead."""
 
 
 def verdict(findings: Iterable[Finding]) -> Verdict:

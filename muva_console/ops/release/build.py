@@ -60,6 +60,7 @@ async def tests(ctx: CheckContext) -> Finding:
             Level.UNKNOWN,
             "no test command is configured",
             next='Give [project] a tests = "pnpm test" or whatever runs them.',
+            unconfigured=True,
         )
     commands = (ctx.config.project.build, command)
     job = _Job(build_memory.TESTS, commands, "passes its tests", "does not pass its tests", "the tests")

@@ -200,6 +200,7 @@ async def user_flows(ctx: CheckContext) -> tuple[Finding, ...]:
                 "no flow is configured",
                 next=f"Give [environments.{ctx.environment_name}.flows.NAME] a path and what it contains, "
                 "or try them by hand.",
+                unconfigured=True,
             ),
         )
     ctx.url("/")  # says what is missing where there is no address

@@ -56,6 +56,7 @@ def judge_window(window: Window, now: datetime) -> Finding:
             "no window is configured",
             next="Give [window] hours, days or freeze dates, or say that this is a quiet time.",
             at=now,
+            unconfigured=True,
         )
     state = calendar.state(now)
     level = Level.OK if state is State.OPEN else Level.FAIL
@@ -132,6 +133,7 @@ def judge_rota(rota: OnCall, now: datetime) -> Finding:
             "no rota is configured",
             next="Give [[on_call.shifts]], or say who is there.",
             at=now,
+            unconfigured=True,
         )
     needed = now + timedelta(seconds=rota.after)
     chain = _chain(shifts, now, needed)

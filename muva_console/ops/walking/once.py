@@ -12,7 +12,7 @@ from muva_console.ops.errors import ConfigError
 from muva_console.ops.readings import Level, Verdict, utc_now, worst
 from muva_console.ops.runbooks.model import Runbook, Step
 from muva_console.ops.runbooks.run import Item, Run, Sensed
-from muva_console.ops.runbooks.standing import RunView, State, stand
+from muva_console.ops.runbooks.standing import ItemView, RunView, State, stand
 from muva_console.ops.text import sanitise_line
 from muva_console.ops.walking.looking import look
 from muva_console.ops.walking.sensing import sense
@@ -86,15 +86,12 @@ def steps_for(runbook: Runbook, environment: str) -> tuple[Step, ...]:
 
 
 def sensed_verdict(view: RunView) -> Verdict:
-    """The verdict as far as a machine can tell: over what was sensed, leaving out what waits for a person.
+    """The verdict as far as a machine can tell: over what was sensed, leaving out what nothing is configured
+    for and a person is asked. What was to be told and could not is unknown, whoever may be asked instead.
 
     CANNOT TELL when nothing was sensed.
     """
-    levels = [
-        item.level
-        for item in view.items
-        if item.step.sensed and item.state not in (State.YOURS, State.HANDED)
-    ]
+    levels = [item.level for item in view.items if item.step.sensed and not _for_a_person(item)]
     match worst(levels):
         case Level.FAIL:
             return Verdict.NO_GO
@@ -102,3 +99,8 @@ def sensed_verdict(view: RunView) -> Verdict:
             return Verdict.CANNOT_TELL
         case _:
             return Verdict.GO
+
+
+def _for_a_person(item: ItemView) -> bool:
+    unknown = [finding for finding in item.findings if finding.level is Level.UNKNOWN]
+    return item.state in (State.YOURS, State.HANDED) and all(one.unconfigured for one in unknown)
