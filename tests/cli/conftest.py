@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import prepared
 from tests.patience import HANG
 
 
@@ -45,25 +45,9 @@ def muva() -> Muva:
 
     async def run(*arguments: str, config: Path | None = None, timeout: float = HANG) -> Answer:
         before = ["--config", str(config)] if config is not None else []
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "muva_console",
-            *before,
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "NO_COLOR": "1"},
+        status, out, err = await asyncio.to_thread(
+            prepared.run, *before, *arguments, env={**os.environ, "NO_COLOR": "1"}, seconds=timeout
         )
-        try:
-            async with asyncio.timeout(timeout):
-                out, err = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode is not None
-        return Answer(process.returncode, out.decode(), err.decode())
+        return Answer(status, out, err)
 
     return run

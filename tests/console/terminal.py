@@ -15,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+from tests import prepared
 from tests.patience import HANG
 
 _ESCAPES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]")
@@ -27,11 +28,22 @@ class Terminal:
         self.written = bytearray()
         self._stalled = threading.Event()
         self._stopped = False
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", **env})
-            os.environ.pop("TMUX", None)
-            os.execv(sys.executable, [sys.executable, "-m", "muva_console", *arguments])
+        usual = {name: value for name, value in os.environ.items() if name != "TMUX"}
+        environ = {**usual, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", **env}
+        self._begun: prepared.Begun | None = None
+        if "PYTHONPATH" in env:  # which is read when Python begins
+            self.pid, self._fd = pty.fork()
+            if self.pid == 0:
+                os.execve(sys.executable, [sys.executable, "-m", "muva_console", *arguments], environ)
+        else:
+            self._fd, far = os.openpty()
+            try:
+                self._begun = prepared.begin(
+                    *arguments, env=environ, stdin=far, stdout=far, stderr=far, terminal=True
+                )
+            finally:
+                os.close(far)
+            self.pid = self._begun.pid
         self.resize(columns, rows)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -87,7 +99,9 @@ class Terminal:
 
     def poll(self) -> int | None:
         """The exit status, None while it runs."""
-        if self.status is None:
+        if self.status is None and self._begun is not None:
+            self.status = self._begun.wait(0)
+        elif self.status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.status = os.waitstatus_to_exitcode(status)

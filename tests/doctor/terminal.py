@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import pty
 import select
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tests import prepared
+from tests.patience import HANG
 
 TOP = Path(__file__).parents[2]
 
@@ -25,17 +25,10 @@ def muva(
     *arguments: str | Path, home: Path, cwd: Path, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """The command without a terminal: standard input is empty."""
-    return subprocess.run(
-        [sys.executable, "-m", "muva_console", *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=cwd,
-        env={**environment(home), **(environ or {})},
-        check=False,
-        start_new_session=True,
+    status, out, err = prepared.run(
+        *arguments, env={**environment(home), **(environ or {})}, cwd=cwd, seconds=HANG
     )
+    return subprocess.CompletedProcess(["muva", *map(str, arguments)], status, out, err)
 
 
 def on_a_terminal(
@@ -43,18 +36,17 @@ def on_a_terminal(
 ) -> tuple[int, str]:
     """Run the command on a terminal; each answer is typed once its question is in sight.
 
-    Returns the exit status and everything that was on the terminal. Fails after 60 s.
+    Returns the exit status and everything that was on the terminal. Fails when it hangs.
     """
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(cwd)
-        os.execve(
-            sys.executable,
-            [sys.executable, "-m", "muva_console", *map(str, arguments)],
-            environment(home),
+    terminal, far = os.openpty()
+    try:
+        begun = prepared.begin(
+            *arguments, env=environment(home), cwd=cwd, stdin=far, stdout=far, stderr=far, terminal=True
         )
+    finally:
+        os.close(far)
     seen, waiting, searched = "", list(answers), 0
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG
     try:
         while time.monotonic() < deadline:
             if not select.select([terminal], [], [], 0.5)[0]:
@@ -64,17 +56,15 @@ def on_a_terminal(
             except OSError:  # the other side is closed
                 data = b""
             if not data:
-                _, status = os.waitpid(pid, 0)
-                pid = 0
+                status = begun.wait(HANG)
+                assert status is not None, seen
                 assert not waiting, (waiting, seen)
-                return os.waitstatus_to_exitcode(status), seen
+                return status, seen
             seen += data.decode("utf-8", "replace")
             while waiting and (place := seen.find(waiting[0][0], searched)) >= 0:
                 searched = place + len(waiting[0][0])
                 os.write(terminal, (waiting.pop(0)[1] + "\n").encode())
         raise AssertionError(f"not done; waiting for {waiting[:1]}: {seen}")
     finally:
-        if pid:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        begun.kill()
         os.close(terminal)

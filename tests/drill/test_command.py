@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 from pathlib import Path
 
 from muva_console.drill import faults
 from muva_console.drill.state import Estate
+from tests import prepared
 from tests.patience import HANG
 
 
 def muva(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "muva_console", "drill", *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=HANG, check=False)
+    status, out, err = prepared.run("drill", *words, env=os.environ, seconds=HANG)
+    return subprocess.CompletedProcess(words, status, out, err)
 
 
 def test_the_faults_are_listed_with_what_they_do() -> None:
