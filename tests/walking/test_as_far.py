@@ -23,6 +23,15 @@ async def test_what_is_not_configured_waits_for_a_person_alone(console: Open, fl
     assert sensed_verdict(view) is Verdict.GO
 
 
+async def test_what_is_built_stands_in_the_command_log(console: Open, flow: Flow) -> None:
+    given = '[project]\nbuild = "echo built"\ntests = "echo tested"'
+    flow.config.write_text(flow.config.read_text().replace("[project]", given))
+    workspace = console()
+    await sense_once(workspace, book(TESTS), "production")
+    lines = [record.line for record in workspace.commands.records()]
+    assert {"echo built", "echo tested"} <= set(lines)
+
+
 @pytest.mark.parametrize(
     ("build", "tests"), [("true", "no-such-program"), ("no-such-program", "true"), ("false", "true")]
 )

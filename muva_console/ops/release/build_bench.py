@@ -100,7 +100,8 @@ class Bench:
             progress(line)
 
     async def _run(self, name: str, command: str, tree: Path, progress: Progress) -> Ran:
-        project, folder = self._ctx.config.project, self._ctx.going_out().folder
+        project, release = self._ctx.config.project, self._ctx.going_out()
+        folder = release.folder
         at = utc_now()
         progress(f"$ {command}")
         result = await run_local(
@@ -110,6 +111,7 @@ class Bench:
             limit=LIMIT,
             without=secret_variables(self._ctx.config),
             on_line=progress,
+            log=release.commands,
             keep=folder / f"{name}-{self._sha[:12]}-{at:%Y%m%dT%H%M%S}.log" if folder is not None else None,
         )
         return ran(command, result, at)
