@@ -79,7 +79,7 @@ class Shop:
 
     def psql(self, query: str) -> str:
         """At once, whatever the event loop is at."""
-        words = [programs() / "psql", "-qAtX", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
+        words = [str(programs() / "psql"), "-qAtX", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
         done = subprocess.run(
             [*words, "-d", "postgres", "-c", query],
             check=True, capture_output=True, timeout=HANG, env={"PGPASSWORD": PASSWORD},

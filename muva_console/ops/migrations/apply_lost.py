@@ -58,6 +58,8 @@ class Point:
     """In words: ``at COMMIT``."""
     before: int = 0
     """Statements of the file that are committed already, of a file in parts."""
+    removes: bool = False
+    """Whether the row is taken away, for it is a way back; "recorded" then means that it is gone."""
 
 
 class Lost(OpsError):
@@ -79,7 +81,8 @@ async def find_out(ground: Ground, point: Point, error: DatabaseError) -> Lost:
 
     try:
         ended = await _session_ended(ground.link, point)
-        recorded = step.file.version in (await read_history(ground.link, statements=False)).applied
+        there = step.file.version in (await read_history(ground.link, statements=False)).applied
+        recorded = there is not point.removes
         if point.transaction is None:
             return lost(*await _outside(ground.link, point, recorded, ended, question))
         status = await _status(ground.link, point.transaction)
@@ -94,7 +97,8 @@ async def find_out(ground: Ground, point: Point, error: DatabaseError) -> Lost:
     if status == "aborted" or (status is None and point.records and not recorded and ended):
         return lost(f"{_cap(_part(point))} was rolled back: nothing of it is applied.{_kept(point)}", False)
     if status is None and recorded and point.records:
-        return lost(f"{_cap(_part(point))} was committed: its record is there.", True)
+        seen = "gone" if point.removes else "there"
+        return lost(f"{_cap(_part(point))} was committed: its record is {seen}.", True)
     if status == "in progress":
         return lost(
             f"Whether {_part(point)} will be committed cannot be told yet: the server is still at it, as pid "
@@ -192,16 +196,19 @@ def _question(link: PostgresLink, point: Point) -> str:
 
 
 def _part(point: Point) -> str:
-    return f"this part of {point.step.title}" if point.step.script.mixed else point.step.title
+    title = f"the way back of {point.step.title}" if point.removes else point.step.title
+    return f"this part of {title}" if point.step.script.mixed else title
 
 
 def _with_record(point: Point) -> str:
+    if point.removes:
+        return ", with the removal of its record" if point.records else "; its record is still there"
     return ", with its record" if point.records else "; the file is not recorded yet"
 
 
 def _again(point: Point) -> str:
     if point.records:
-        return "What comes after it was not tried: apply again."
+        return f"What comes after it was not tried: {'roll back' if point.removes else 'apply'} again."
     return "The rest of the file has not run: apply its statements by hand, or undo what was done."
 
 

@@ -59,7 +59,7 @@ async def prepare(ground: Ground, choice: Choice, *, backup: bool = True) -> Pre
     reasons += bad
     told = ""
     if backup and ground.production:
-        told, lacking = await _backup(ground, choice)
+        told, lacking = await fresh_backup(ground, choice)
         reasons += lacking
     if reasons:
         raise NotApplicable(tuple(reasons), where=ground.environment, next=_next(standings, reasons))
@@ -199,7 +199,7 @@ async def _ways_back(ground: Ground, files: FileSet, ups: list[MigrationFile]) -
     return {one.version: script for (one, _), script in zip(good, scripts, strict=True)}
 
 
-async def _backup(ground: Ground, choice: Choice) -> tuple[str, list[str]]:
+async def fresh_backup(ground: Ground, choice: Choice) -> tuple[str, list[str]]:
     """Production's backup in words, or why it is not enough."""
     if choice.without_backup:
         return "", []
@@ -215,7 +215,7 @@ async def _backup(ground: Ground, choice: Choice) -> tuple[str, list[str]]:
     if age > limit:
         told = f"the newest backup of {ground.environment} is {spell_span(age)} old"
         return "", [f"{told}; {spell_span(limit)} is the limit ([migrations] backup_within). {step}"]
-    verified = await verify(newest)
+    verified = await verify(newest, ground.backups.programs)
     if not verified.good:
         return "", [f"the newest backup of {ground.environment} is no good: {verified.why}. {step}"]
     told = f"backup {newest.path.name} of {spell_span(age)} ago, {spell_size(newest.size)}: {verified.why}"

@@ -51,6 +51,11 @@ class ApplyFailed(OpsError):
 class Applying:
     """One apply, from the lock to the last file. Made for one `run`."""
 
+    removes = False
+    """Whether the row of the history is taken away, as a rollback does."""
+    kept = "committed and recorded"
+    """What is said of a file that is done."""
+
     def __init__(self, ground: Ground, choice: Choice, prepared: Prepared, tell: Tell) -> None:
         self._ground, self._choice, self._prepared, self._tell = ground, choice, prepared, tell
         self._session = ground.session()
@@ -73,10 +78,13 @@ class Applying:
                 waiting=lambda line: self._tell(EventKind.WARNING, line),
             )
             await self._unchanged()
-            for step in self._prepared.steps:
-                await self._file(step)
+            await self._all()
         finally:
             await self._session.close()
+
+    async def _all(self) -> None:
+        for step in self._prepared.steps:
+            await self._file(step)
 
     # --- one file
 
@@ -96,7 +104,7 @@ class Applying:
     async def _file(self, step: Step) -> None:
         began = time.monotonic()
         self._notices = 0
-        self._point = Point(step=step, backend=self._session.backend)
+        self._point = Point(step=step, backend=self._session.backend, removes=self.removes)
         try:
             await self._reread(step)
             await self._session.execute(FRESH)
@@ -120,7 +128,7 @@ class Applying:
         what = count(len(step.script.pieces), "statement")
         self._tell(
             EventKind.VERIFIED,
-            f"{step.title}: committed and recorded, {what}, {_took(time.monotonic() - began)}",
+            f"{step.title}: {self.kept}, {what}, {_took(time.monotonic() - began)}",
         )
 
     async def _segments(self, step: Step) -> None:
@@ -163,31 +171,40 @@ class Applying:
                 return
 
     async def _once(self, step: Step, pieces: Sequence[Piece], *, records: bool) -> None:
-        point, session, settings = self._point, self._session, self._ground.settings
+        point, session = self._point, self._session
         assert point is not None
         point.transaction, point.piece, point.records, point.phase = None, None, records, "before it began"
         await session.execute("BEGIN")
         ((point.transaction,),) = await session.fetch("SELECT pg_catalog.txid_current()")
-        await session.execute(
-            f"SET LOCAL lock_timeout = {_ms(settings.lock_timeout)}; "
-            f"SET LOCAL statement_timeout = {_ms(settings.statement_timeout)}"
-        )
-        await session.fetch(NOTICED)
-        self._limit = float(settings.statement_timeout)
+        await self._set_limits()
         async with watching(self._ground.link, session.backend.pid, self._blocked):
             for piece in pieces:
                 await self._piece(step, piece)
             point.piece, point.phase = None, "at its record"
             if records:
-                await session.execute("RESET SESSION AUTHORIZATION; RESET ROLE")
-                if not self._columns >= WANTED:
-                    await make_history(session)
-                await record(session, step, self._columns | WANTED, self._ground.engineer)
+                await self._record(step)
             point.phase = "at COMMIT"
             await self._commit()
         point.transaction = None
         if records:
             self._columns |= WANTED
+
+    async def _set_limits(self) -> None:
+        """Of the transaction that is open."""
+        settings = self._ground.settings
+        await self._session.execute(
+            f"SET LOCAL lock_timeout = {_ms(settings.lock_timeout)}; "
+            f"SET LOCAL statement_timeout = {_ms(settings.statement_timeout)}"
+        )
+        await self._session.fetch(NOTICED)
+        self._limit = float(settings.statement_timeout)
+
+    async def _record(self, step: Step) -> None:
+        # a file may have taken another role
+        await self._session.execute("RESET SESSION AUTHORIZATION; RESET ROLE")
+        if not self._columns >= WANTED:
+            await make_history(self._session)
+        await record(self._session, step, self._columns | WANTED, self._ground.engineer)
 
     async def _commit(self) -> None:
         """Seen through even where the apply is given up: what is true is then known."""
@@ -209,12 +226,18 @@ class Applying:
         self._tell(EventKind.STEP, f"{step.title} {place}/{total}, line {piece.line}: {piece.about}")
         began = time.monotonic()
         tag = await self._session.execute(piece.text, timeout=self._limit)
-        self._tell(EventKind.OUTPUT, f"{place}/{total} done in {_took(time.monotonic() - began)}{_rows(tag)}")
+        took = _took(time.monotonic() - began)
+        seen = await self._seen(piece)
+        self._tell(EventKind.OUTPUT, f"{place}/{total} done in {took}{_rows(tag)}{seen}")
         if piece.limits:
             ((limit,),) = await self._session.fetch(
                 "SELECT setting::float8 FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'"
             )
             self._limit = limit / 1000 or UNLIMITED
+
+    async def _seen(self, piece: Piece) -> str:
+        """What else is told of a statement that was run."""
+        return ""
 
     # --- outside of one
 

@@ -1,0 +1,78 @@
+"""`muva migrations rollback`: the newest migrations undone by their own ways back; or a record forgotten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from muva_console.cli.acting import act, acting_options
+from muva_console.cli.base import Invocation, environment_of, environment_option, json_option, wait
+
+if TYPE_CHECKING:
+    from muva_console.ops.environment import EnvironmentOps
+    from muva_console.ops.operations import Operation
+    from muva_console.ops.workspace import Workspace
+
+
+@click.command()
+@environment_option
+@click.option(
+    "--steps", type=click.IntRange(1, 1000), help="How many of the newest are undone (1 when not given)."
+)
+@click.option(
+    "--record-only",
+    default="",
+    metavar="VERSION",
+    help="Another act: forget the record of VERSION alone; the schema stays as it is.",
+)
+@click.option(
+    "--without-backup", default="", metavar="REASON", help="Production: go without a fresh backup, and why."
+)
+@acting_options
+@json_option
+@click.pass_obj
+def rollback(
+    invocation: Invocation,
+    environment: str | None,
+    steps: int | None,
+    record_only: str,
+    without_backup: str,
+    yes: bool,
+    confirm: str,
+    plan_only: bool,
+    as_json: bool,
+) -> int:
+    """Undo the newest migrations: each by its VERSION_NAME.down.sql or by the rollback that its record holds,
+    with its record in one transaction.
+
+    What has neither is restore only: then nothing is done. The plan counts the rows that would be lost.
+    """
+    from muva_console.ops.database.restore import reason_for
+
+    if record_only and (steps is not None or without_backup):
+        raise click.UsageError("--record-only is an act of its own: without --steps and --without-backup")
+    reason = reason_for(without_backup)
+
+    async def run() -> int:
+        async with invocation.workspace() as workspace:
+            operation = _operation(
+                workspace, environment_of(workspace, environment), steps or 1, record_only, reason
+            )
+            return await act(
+                workspace, operation, yes=yes, confirm=confirm, plan_only=plan_only, as_json=as_json
+            )
+
+    return wait(run)
+
+
+def _operation(
+    workspace: Workspace, environment: EnvironmentOps, steps: int, record_only: str, reason: str
+) -> Operation:
+    from muva_console.ops.migrations.apply_ground import Choice, ground_of
+    from muva_console.ops.migrations.rollback import ForgetMigration, RollBackMigrations
+
+    ground = ground_of(workspace, environment)
+    if record_only:
+        return ForgetMigration(ground, record_only)
+    return RollBackMigrations(ground, steps, Choice(without_backup=reason))
