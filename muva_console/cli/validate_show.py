@@ -117,8 +117,8 @@ def _file_data(report: FileReport) -> dict[str, Any]:
 
 
 def lines(answer: Answer, *, locks: bool, verbose: bool) -> Iterator[str]:
-    """A block a hazard, by file and line: what happens, whom it keeps waiting, how large the table is, the safe
-    way; a line at the end that says how many there are.
+    """A block a hazard, by file and line: what happens, whom it keeps waiting, how large the table is, the
+    safe way; a line at the end that says how many there are.
     """
     for report in answer.reports:
         path = sanitise_line(report.path, cap=300)

@@ -65,6 +65,12 @@ class Do(StrEnum):
     CLUSTER = "cluster"
     ENUM_ADD = "add enum value"
     ENUM_RENAME = "rename enum value"
+    DROP_DEFAULT = "drop default"
+    """DROP DEFAULT, DROP EXPRESSION, DROP IDENTITY; `Deed.type` says which."""
+    DROP_OWNED = "drop owned"
+    RESTART = "restart sequence"
+    PASSWORD = "password"  # noqa: S105 - a deed
+    """A role's, in plain."""
     CREATE_TYPE = "create type"
     DOMAIN_CHECK = "add domain constraint"
     LOCK = "lock table"
@@ -74,12 +80,12 @@ class Do(StrEnum):
     SET = "set"
     """A setting of the session: `Deed.name`, to `Deed.to`."""
     OPAQUE = "run code"
-    """DO and CALL with code that cannot be looked into."""
+    """Code that cannot be looked into: CALL, EXECUTE of what is put together."""
     COMMENT = "comment"
     OTHER = "other"
 
 
-class Deed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Deed(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One thing that a statement does. Names are ``schema.name``, ``public`` where none is given."""
 
     do: Do
@@ -98,7 +104,7 @@ class Deed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The byte of the text that it stands at."""
 
 
-class Stated(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Stated(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A statement and its deeds."""
 
     kind: str
@@ -116,7 +122,7 @@ class Stated(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """False where there is no tree: too long or too deep; what it does is told by its first words alone."""
 
 
-class Remark(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Remark(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A comment that allows hazards (see `suppress.py`)."""
 
     line: int
@@ -133,7 +139,7 @@ class Remark(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why it is no good."""
 
 
-class Read(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Read(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """All that hangs on a text alone, and is remembered by its content."""
 
     problems: tuple[Problem, ...] = ()

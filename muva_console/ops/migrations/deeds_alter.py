@@ -38,6 +38,11 @@ _REWRITES = {
     "AT_SetAccessMethod": "SET ACCESS METHOD",
     "AT_SetExpression": "SET EXPRESSION",
 }
+_FILLS = {
+    "AT_ColumnDefault": "DROP DEFAULT",
+    "AT_DropExpression": "DROP EXPRESSION",
+    "AT_DropIdentity": "DROP IDENTITY",
+}
 _PLAIN = {
     "AT_DropColumn": Do.DROP_COLUMN,
     "AT_SetNotNull": Do.SET_NOT_NULL,
@@ -103,6 +108,8 @@ def _subcommand(command: Node, table: str, shift: int) -> Iterator[Deed]:
         yield Deed(do=do, on=table, to=relation(part.get("name")), marks=concurrent)
     elif subtype in _PLAIN:
         yield Deed(do=_PLAIN[subtype], on=table, name=name, marks=cascade)
+    elif subtype in _FILLS and (subtype != "AT_ColumnDefault" or not definition):
+        yield Deed(do=Do.DROP_DEFAULT, on=table, name=name, type=_FILLS[subtype])
     elif subtype in _REWRITES:
         yield Deed(do=Do.REWRITE, on=table, name=name, type=_REWRITES[subtype])
     elif subtype.startswith(

@@ -204,7 +204,7 @@ def _enum(body: Node, shift: int) -> Iterator[Deed]:
 
 def _create_type(body: Node, shift: int) -> Iterator[Deed]:
     """Marks: ``checked`` for a domain with a constraint."""
-    name = body.get("typeName") or body.get("domainname") or ()
+    name = body.get("domainname") or body.get("typeName") or ()
     on = dotted(name) if name else relation(body.get("typevar"))
     marks = ("checked",) if body.get("constraints") else ()
     yield Deed(do=Do.CREATE_TYPE, on=on, type=type_name(body.get("typeName")) if marks else "", marks=marks)
@@ -253,8 +253,22 @@ def _rule(body: Node, shift: int) -> Iterator[Deed]:
     yield Deed(do=Do.RULE, on=relation(body.get("relation")), name=body.get("rulename", ""))
 
 
-def _do(body: Node, shift: int) -> Iterator[Deed]:
-    yield Deed(do=Do.OPAQUE, type="DO")
+def _drop_owned(body: Node, shift: int) -> Iterator[Deed]:
+    yield Deed(do=Do.DROP_OWNED, name=", ".join(_roles(body.get("roles", ()))))
+
+
+def _sequence(body: Node, shift: int) -> Iterator[Deed]:
+    on = relation(body.get("sequence"))
+    restarts = "restart" in _options(body.get("options", ()))
+    yield Deed(do=Do.RESTART if restarts else Do.OTHER, on=on, type="SEQUENCE")
+
+
+def _role(body: Node, shift: int) -> Iterator[Deed]:
+    """The password is not taken along."""
+    role = body.get("role")
+    name = role.get("rolename", "") if isinstance(role, dict) else role or ""
+    value = _options(body.get("options", ())).get("password")
+    yield Deed(do=Do.PASSWORD if value else Do.OTHER, name=name, type="ROLE")
 
 
 def _call(body: Node, shift: int) -> Iterator[Deed]:
@@ -297,7 +311,10 @@ MORE: dict[str, Reader] = {
     "TransactionStmt": _transaction,
     "VariableSetStmt": _set,
     "RuleStmt": _rule,
-    "DoStmt": _do,
+    "DropOwnedStmt": _drop_owned,
+    "AlterSeqStmt": _sequence,
+    "CreateRoleStmt": _role,
+    "AlterRoleStmt": _role,
     "CallStmt": _call,
     "DropdbStmt": _dropdb,
     "CreateStatsStmt": _statistics,

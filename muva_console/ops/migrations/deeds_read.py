@@ -6,6 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from msgspec import structs
+
+from muva_console.ops.migrations.bodies import sql_in
 from muva_console.ops.migrations.deeds import Deed, Do, Stated
 from muva_console.ops.migrations.deeds_alter import alter_table, constraint, new_column
 from muva_console.ops.migrations.deeds_other import ALONE_TYPES, MORE
@@ -19,32 +22,44 @@ from muva_console.ops.migrations.expressions import (
     text_of,
     walk,
 )
-from muva_console.ops.migrations.statements import lead
-from muva_console.ops.migrations.trees import Places, Raw, read_trees
+from muva_console.ops.migrations.statements import WITH_OBJECT, lead
+from muva_console.ops.migrations.trees import Places, Raw, parse_tree, read_trees
 
-_QUICK = re.compile(rb"(?i)\b(concurrently|vacuum|alter\s+system|create\s+database|drop\s+database)\b")
+_FIRST = re.compile(rb"[A-Za-z_]+(?:\s+[A-Za-z_]+)?")
+_MAY_BE_ALONE = frozenset(
+    ["IndexStmt", "DropStmt", "ReindexStmt", "AlterTableStmt", "VacuumStmt", "ClusterStmt", *ALONE_TYPES]
+)
 
 
-def read_statements(data: bytes) -> tuple[Stated, ...]:
+def read_statements(data: bytes, places: Places | None = None) -> tuple[Stated, ...]:
     """Every statement of a text. Raises postgast.PgQueryError where it does not parse."""
-    places = Places(data)
+    places = places or Places(data)
     found = []
     for raw in read_trees(data):
         line, column = places(raw.start)
         deeds = tuple(deeds_of(raw)) if raw.kind else tuple(_guess(data, raw))
         found.append(
             Stated(
-                kind=lead(data[raw.start : raw.start + 200].decode("utf-8", "replace")),
+                kind=_kind(data, raw.start),
                 start=raw.start,
                 end=raw.end,
                 line=line,
                 column=column,
                 deeds=deeds,
-                alone=_is_alone(raw, deeds),
+                alone=raw.kind in _MAY_BE_ALONE and _is_alone(raw, deeds),
                 known=bool(raw.kind),
             )
         )
     return tuple(found)
+
+
+def _kind(data: bytes, start: int) -> str:
+    """The first words of a statement in capitals, one or two."""
+    words = _FIRST.match(data, start)
+    if words is None:
+        return lead(data[start : start + 200].decode("utf-8", "replace"))
+    first, *second = words[0].decode().upper().split()
+    return f"{first} {second[0]}" if second and first in WITH_OBJECT else first
 
 
 def deeds_of(raw: Raw) -> Iterator[Deed]:
@@ -164,6 +179,8 @@ def _condition(body: Node) -> tuple[str, ...]:
     where = body.get("whereClause")
     if where is None or is_true(where):
         return ("all",)
+    if any("limitCount" in part for _, part in walk(where)):
+        return ()  # in batches
     if any(
         name == "NullTest" and part.get("nulltesttype", "IS_NULL") == "IS_NULL" for name, part in walk(where)
     ):
@@ -229,7 +246,10 @@ def _select(body: Node, shift: int) -> Iterator[Deed]:
 
 
 def _merge(body: Node, shift: int) -> Iterator[Deed]:
-    yield Deed(do=Do.MERGE, on=relation(body.get("relation")))
+    """Marks: ``deletes``."""
+    kinds = {node.get("MergeWhenClause", {}).get("commandType") for node in body.get("mergeWhenClauses", ())}
+    marks = ("deletes",) if "CMD_DELETE" in kinds else ()
+    yield Deed(do=Do.MERGE, on=relation(body.get("relation")), marks=marks)
     for table in tables_read(body.get("sourceRelation")):
         yield Deed(do=Do.READ, on=table)
 
@@ -255,6 +275,33 @@ def _comment(body: Node, shift: int) -> Iterator[Deed]:
     yield Deed(do=Do.COMMENT, on=dotted(words) if of_table and words else "")
 
 
+def _do(body: Node, shift: int) -> Iterator[Deed]:
+    """What the SQL in a block does, as far as it can be told; its places are the block's."""
+    from postgast import PgQueryError
+
+    words = {}
+    for node in body.get("args", ()):
+        option = node["DefElem"]
+        words[option.get("defname")] = option.get("arg", {}).get("String", {}).get("sval", "")
+    parts = sql_in(words.get("as", "")) if words.get("language", "plpgsql").lower() == "plpgsql" else None
+    if parts is None:
+        yield Deed(do=Do.OPAQUE, type="DO")
+        return
+    for part in parts:
+        if part.dynamic:
+            yield Deed(do=Do.OPAQUE, type="EXECUTE")
+            continue
+        try:
+            statements = parse_tree(part.sql.encode()) or []
+        except PgQueryError:
+            yield Deed(do=Do.OPAQUE, type="DO")
+            continue
+        for one in statements:
+            kind, inner = next(iter(one.get("stmt", {"": {}}).items()))
+            for deed in deeds_of(Raw(0, 0, kind, inner)):
+                yield structs.replace(deed, at=0)
+
+
 Reader = Callable[[dict[str, Any], int], Iterator[Deed]]
 
 _READERS: dict[str, Reader] = {
@@ -271,4 +318,5 @@ _READERS: dict[str, Reader] = {
     "CopyStmt": _copy,
     "ViewStmt": _dotted_view,
     "CommentStmt": _comment,
+    "DoStmt": _do,
 }

@@ -9,7 +9,7 @@ from muva_console.ops.migrations.model import Problem
 from muva_console.ops.readings import Level, worst
 
 
-class Hazard(Struct, frozen=True, kw_only=True):
+class Hazard(Struct, frozen=True, kw_only=True, gc=False):
     """One thing that may hurt where a file is applied."""
 
     rule: str
@@ -35,7 +35,7 @@ class Hazard(Struct, frozen=True, kw_only=True):
     """Who says so: ``muva``, ``squawk RULE``."""
 
 
-class Allowed(Struct, frozen=True, kw_only=True):
+class Allowed(Struct, frozen=True, kw_only=True, gc=False):
     """A hazard that a comment allows."""
 
     hazard: Hazard
@@ -47,7 +47,7 @@ class Allowed(Struct, frozen=True, kw_only=True):
     """The comment is squawk's own."""
 
 
-class StatementReport(Struct, frozen=True, kw_only=True):
+class StatementReport(Struct, frozen=True, kw_only=True, gc=False):
     """A statement and what it locks."""
 
     line: int
@@ -59,7 +59,7 @@ class StatementReport(Struct, frozen=True, kw_only=True):
     """Cannot run in a transaction."""
 
 
-class FileReport(Struct, frozen=True, kw_only=True):
+class FileReport(Struct, frozen=True, kw_only=True, gc=False):
     """What validating one file told."""
 
     path: str

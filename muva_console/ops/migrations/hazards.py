@@ -7,8 +7,11 @@ a folder is given, on disk: a repeat with nothing changed only weighs anew.
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct, structs
@@ -71,28 +74,62 @@ async def validate_sets(
     shelf = _shelves.setdefault(folder, Shelf(folder))
     earlier = {path: _digest(text) for path, text in (before or {}).items()}
     ours = [{path: _digest(text) for path, text in files.items()} for files in sets]
+    question = _digest(_encode((ours, earlier, sizes, environment, with_squawk)))
+    known = await asyncio.to_thread(shelf.answer, question)
+    if known is not None:
+        return known
     texts = {of[path]: files[path] for of, files in zip(ours, sets, strict=True) for path in files}
     context = {earlier[path]: text for path, text in (before or {}).items()}
-    known, why = await _look(shelf, texts, context, with_squawk=with_squawk)
-    scales = Scales(sizes, environment)
+    judged, said, why = await _look(
+        shelf,
+        texts,
+        context,
+        lambda reads: [_judge(files, earlier, reads, sizes, environment) for files in ours],
+        with_squawk=with_squawk,
+    )
 
-    def judge(files: Mapping[str, bytes]) -> Iterator[FileReport]:
-        """One set: the ways back come after all others, whatever their names."""
-        judging = Judge(scales, Known(frozenset(sizes or ())))
-        for digest in earlier.values():
-            judging.learn(known[digest].read)
-        for path in sorted(files, key=_is_down):
-            one = known[files[path]]
-            judging.judge(path, one.read, one.said if with_squawk else (), down=_is_down(path))
-        told = {one.path: one for one in judging.reports()}
-        yield from (_why(told[path], why) for path in files)
+    def told() -> tuple[FileReport, ...]:
+        with without_collecting():
+            reports = tuple(
+                one
+                for files, judge in zip(ours, judged, strict=True)
+                for one in _in_order(files, judge.reports({path: said.get(files[path]) for path in files}))
+            )
+        if why:
+            reports = tuple(structs.replace(one, notes=(why,)) if one.notes else one for one in reports)
+        else:
+            shelf.put_answer(question, reports)
+        shelf.save()
+        return reports
 
-    return await asyncio.to_thread(lambda: tuple(one for files in ours for one in judge(files)))
+    return await asyncio.to_thread(told)
 
 
-def _why(report: FileReport, why: str) -> FileReport:
-    """Why squawk was not asked, where that is known."""
-    return structs.replace(report, notes=(why,)) if why and report.notes else report
+def _judge(
+    files: Mapping[str, bytes],
+    earlier: Mapping[str, bytes],
+    reads: Mapping[bytes, Read],
+    sizes: Mapping[str, Size] | None,
+    environment: str,
+) -> Judge:
+    """One set; the ways back come after all others, whatever their names."""
+    judge = Judge(Scales(sizes, environment), Known(frozenset(sizes or ())))
+    for digest in earlier.values():
+        judge.learn(reads[digest])
+    for path in sorted(files, key=_is_down):
+        judge.judge(path, reads[files[path]], down=_is_down(path))
+    return judge
+
+
+def _in_order(files: Iterable[str], reports: Iterable[FileReport]) -> Iterator[FileReport]:
+    told = {one.path: one for one in reports}
+    yield from (told[path] for path in files)
+
+
+def _encode(question: object) -> bytes:
+    import msgspec
+
+    return msgspec.msgpack.encode(question, order="deterministic")
 
 
 def _digest(text: bytes) -> bytes:
@@ -104,9 +141,16 @@ def _is_down(path: str) -> bool:
 
 
 async def _look(
-    shelf: Shelf, texts: Mapping[bytes, bytes], context: Mapping[bytes, bytes], *, with_squawk: bool
-) -> tuple[dict[bytes, Remembered], str]:
-    """What is known of each content, looked at where it is new; and why squawk could not be asked."""
+    shelf: Shelf,
+    texts: Mapping[bytes, bytes],
+    context: Mapping[bytes, bytes],
+    judge: Callable[[Mapping[bytes, Read]], list[Judge]],
+    *,
+    with_squawk: bool,
+) -> tuple[list[Judge], dict[bytes, tuple[squawk.Said, ...] | None], str]:
+    """What `judge` makes of all contents, read where they are new; squawk's word of each, asked meanwhile;
+    and why it could not be asked.
+    """
     from muva_console.ops.migrations.reading import read
 
     await asyncio.to_thread(shelf.load)
@@ -124,28 +168,56 @@ async def _look(
         and _is_for_squawk(text)
     ]
     asking = asyncio.ensure_future(_ask([texts[digest] for digest in unasked]))
+
+    def work() -> tuple[dict[bytes, Read], list[Judge]]:
+        with without_collecting():
+            reads = {digest: read(text) for digest, text in new.items()}
+            every = {**{digest: one.read for digest, one in known.items()}, **reads}
+            return reads, judge(every)
+
     try:
-        reads = dict(zip(new, await in_parser(lambda: [read(text) for text in new.values()]), strict=True))
+        reads, judged = await in_parser(work)
+        said, why = await asking
     except BaseException:
         asking.cancel()
         raise
-    said, why = await asking
     if said is None and unasked:
         # one that it cannot take ends its whole call: once more, without those that PostgreSQL refuses and
         # those that are deep
-        all_reads = {**{digest: one.read for digest, one in known.items()}, **reads}
-        unasked = [digest for digest in unasked if _is_plain(all_reads[digest])]
+        unasked = [digest for digest in unasked if _is_plain(reads.get(digest) or known[digest].read)]
         said, why = await _ask([texts[digest] for digest in unasked])
     answers = dict(zip(unasked, said, strict=True)) if said is not None else {}
     for digest, one in reads.items():
-        known[digest] = Remembered(read=one, said=answers.get(digest))
-        shelf.put(digest, known[digest])
+        shelf.put(digest, Remembered(read=one, said=answers.get(digest)))
     for digest in answers:
         if digest not in reads:
-            known[digest] = structs.replace(known[digest], said=answers[digest])
-            shelf.put(digest, known[digest])
-    await asyncio.to_thread(shelf.save)
-    return known, why
+            shelf.put(digest, structs.replace(known[digest], said=answers[digest]))
+    words: dict[bytes, tuple[squawk.Said, ...] | None] = {
+        digest: answers[digest] if digest in answers else known[digest].said if digest in known else None
+        for digest in texts
+    }
+    return judged, words if with_squawk else dict.fromkeys(texts, ()), why
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """A thousand trees are a million objects without a circle: looking for circles among them again and again
+    takes a third of the time. The collector waits for less than a second.
+    """
+    with _collecting:
+        _waiting.append(gc.isenabled())
+        gc.disable()
+    try:
+        yield
+    finally:
+        with _collecting:
+            was = _waiting.pop()
+            if was and not _waiting:
+                gc.enable()
+
+
+_collecting = threading.Lock()
+_waiting: list[bool] = []
 
 
 async def _ask(texts: list[bytes]) -> tuple[list[tuple[squawk.Said, ...]] | None, str]:

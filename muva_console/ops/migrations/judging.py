@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from muva_console.ops.migrations import rules_access, rules_rows, rules_table
@@ -31,11 +31,12 @@ class _Sheet:
 
     path: str
     read: Read
-    said: tuple[Said, ...] | None
     down: bool
     hazards: list[Hazard] = field(default_factory=list)
     statements: list[StatementReport] = field(default_factory=list)
     places: dict[int, tuple[int, int]] = field(default_factory=dict)
+    late: list[tuple[int, Deed]] = field(default_factory=list)
+    """What only the end tells whether it is well."""
 
 
 class Judge:
@@ -53,14 +54,14 @@ class Judge:
             for deed in stated.deeds:
                 self._known.take(deed, BEFORE, number, stated)
 
-    def judge(self, path: str, read: Read, said: tuple[Said, ...] | None, *, down: bool = False) -> None:
-        """The next file. `said`: what squawk says of it; None where it was not asked. `down`: it is a way
-        back, which takes away what its file made: that is what it is for, and nothing is learnt from it.
+    def judge(self, path: str, read: Read, *, down: bool = False) -> None:
+        """The next file. `down`: it is a way back, which takes away what its file made: that is what it is
+        for, and nothing is learnt from it.
         """
-        sheet = _Sheet(path, read, said, down)
+        sheet = _Sheet(path, read, down)
         sheet.places = {at: (line, column) for at, line, column in read.places}
         self._sheets.append(sheet)
-        flow = Flow()
+        flow = Flow(alone=any(one.alone for one in read.statements))
         known, file = self._known, self._file
         for number, stated in enumerate(read.statements):
             scene = Scene(file, read, number, known, down)
@@ -68,8 +69,10 @@ class Judge:
             self._add(sheet, number, flow.step(scene, locks))
             for deed in stated.deeds:
                 rule = _RULES.get(deed.do)
-                if rule is not None:
+                if rule is not None and not _is_plain(deed):
                     self._add(sheet, number, rule(deed, scene))
+                if deed.do in _AT_THE_END:
+                    sheet.late.append((number, deed))
             self._add(sheet, number, self._brief(locks))
             sheet.statements.append(
                 StatementReport(
@@ -97,9 +100,13 @@ class Judge:
             )
         self._file += 1
 
-    def reports(self) -> tuple[FileReport, ...]:
-        """The reports of all files judged, in their order."""
-        return tuple(self._report(number, sheet) for number, sheet in enumerate(self._sheets))
+    def reports(self, said: Mapping[str, tuple[Said, ...] | None]) -> tuple[FileReport, ...]:
+        """The reports of all files judged, in their order. `said`: what squawk says of each, by path; None
+        where it was not asked.
+        """
+        return tuple(
+            self._report(number, sheet, said.get(sheet.path)) for number, sheet in enumerate(self._sheets)
+        )
 
     def _add(self, sheet: _Sheet, number: int, found: Iterator[Found]) -> None:
         for one in found:
@@ -149,13 +156,13 @@ class Judge:
 
     # --- the end: what all files together tell, squawk's word, what comments allow
 
-    def _report(self, number: int, sheet: _Sheet) -> FileReport:
+    def _report(self, number: int, sheet: _Sheet, said: tuple[Said, ...] | None) -> FileReport:
         self._late(number, sheet)
-        self._merge(sheet)
+        _merge(sheet, said or ())
         hazards, allowed = _allow(sheet)
         hazards.sort(key=lambda one: (one.line, one.column, one.rule))
         problems = sheet.read.problems
-        notes = () if sheet.said is not None or problems else ("squawk was not asked",)
+        notes = () if said is not None or problems else ("squawk was not asked",)
         done = tuple(hazards)
         return FileReport(
             path=sheet.path,
@@ -170,51 +177,58 @@ class Judge:
     def _late(self, file: int, sheet: _Sheet) -> None:
         if sheet.down:
             return
-        for number, stated in enumerate(sheet.read.statements):
-            for deed in stated.deeds:
-                if deed.do in _AT_THE_END and self._stands(deed, file):
-                    scene = Scene(file, sheet.read, number, self._known)
-                    self._add(sheet, number, rules_access.at_the_end(deed, scene))
+        for number, deed in sheet.late:
+            if self._stands(deed, file):
+                scene = Scene(file, sheet.read, number, self._known)
+                self._add(sheet, number, rules_access.at_the_end(deed, scene))
 
     def _stands(self, deed: Deed, file: int) -> bool:
         """Whether what it did is there at the end, made by this file."""
         return deed.do is not Do.CREATE_TABLE or self._known.born.get(deed.on) == file
 
-    def _merge(self, sheet: _Sheet) -> None:
-        """Squawk's word: beside ours where both say it, by itself where we have no rule or no tree."""
-        for said in sheet.said or ():
-            number = _statement_at(sheet.read, said.line, said.column)
-            rules = OURS.get(said.rule, ())
-            at = next(
-                (
-                    place
-                    for place, one in enumerate(sheet.hazards)
-                    if one.statement == number + 1 and one.rule in rules
-                ),
-                None,
+
+def _merge(sheet: _Sheet, word: tuple[Said, ...]) -> None:
+    """Squawk's word: beside ours where both say it, by itself where we have no rule or no tree."""
+    for said in word:
+        number = _statement_at(sheet.read, said.line, said.column)
+        rules = OURS.get(said.rule, ())
+        at = next(
+            (
+                place
+                for place, one in enumerate(sheet.hazards)
+                if one.statement == number + 1 and one.rule in rules
+            ),
+            None,
+        )
+        if at is not None:
+            sheet.hazards[at] = _also(sheet.hazards[at], f"squawk {said.rule}")
+            continue
+        stated = sheet.read.statements[number] if number >= 0 else None
+        if rules and stated is not None and stated.known:
+            continue
+        rule = TAKEN_OVER.get(said.rule) or (rules[0] if rules else "")
+        if not rule:
+            continue
+        sheet.hazards.append(
+            Hazard(
+                rule=rule,
+                level=Level.FAIL if rule == "duplicate-assignment" else Level.WARN,
+                line=said.line,
+                column=said.column,
+                statement=number + 1,
+                kind=stated.kind if stated else "",
+                what=sanitise_line(said.message, cap=400),
+                safe=sanitise_line(said.help, cap=400),
+                by=(f"squawk {said.rule}",),
             )
-            if at is not None:
-                sheet.hazards[at] = _also(sheet.hazards[at], f"squawk {said.rule}")
-                continue
-            stated = sheet.read.statements[number] if number >= 0 else None
-            if rules and stated is not None and stated.known:
-                continue
-            rule = TAKEN_OVER.get(said.rule) or (rules[0] if rules else "")
-            if not rule:
-                continue
-            sheet.hazards.append(
-                Hazard(
-                    rule=rule,
-                    level=Level.FAIL if rule == "duplicate-assignment" else Level.WARN,
-                    line=said.line,
-                    column=said.column,
-                    statement=number + 1,
-                    kind=stated.kind if stated else "",
-                    what=sanitise_line(said.message, cap=400),
-                    safe=sanitise_line(said.help, cap=400),
-                    by=(f"squawk {said.rule}",),
-                )
-            )
+        )
+
+
+def _is_plain(deed: Deed) -> bool:
+    """What most deeds are: columns and constraints of a new table, which nobody waits for."""
+    if deed.do is Do.COLUMN:
+        return not deed.type.startswith("json")
+    return deed.do is Do.CONSTRAINT and "new table" in deed.marks
 
 
 def _also(hazard: Hazard, who: str) -> Hazard:

@@ -58,6 +58,8 @@ class Known:
         self.index_of: dict[str, tuple[str, int]] = {}
         """The table of an index, and the file that made it."""
         self.index_columns: dict[str, tuple[str, ...]] = {}
+        self.checked_types: set[str] = set()
+        """Domains with a constraint."""
         self.uses_rls = False
 
     def table(self, name: str) -> Table:
@@ -91,11 +93,13 @@ class Known:
 
     def take(self, deed: Deed, file: int, number: int, stated: Stated) -> None:
         """Learn what a deed does, done by statement `number` of file `file`."""
+        if deed.do not in _LEARNT:
+            return
         match deed.do:
-            case Do.CREATE_TABLE:
-                self._create(deed, file)
             case Do.COLUMN | Do.ADD_COLUMN:
                 self.table(deed.on).columns[deed.name] = Column(deed.type, "not null" in deed.marks, file)
+            case Do.CREATE_TABLE:
+                self._create(deed, file)
             case Do.CONSTRAINT:
                 self._constrain(deed, file, number, stated)
             case Do.INDEX:
@@ -122,7 +126,11 @@ class Known:
             case Do.POLICY:
                 self.table(deed.on).policies = True
                 self.uses_rls = True
+            case Do.DOMAIN_CHECK:
+                self.checked_types.add(deed.on)
             case Do.VIEW | Do.FUNCTION | Do.CREATE_TYPE:
+                if "checked" in deed.marks:
+                    self.checked_types.add(deed.on)
                 self.born.setdefault(deed.on, file)
             case Do.RENAME | Do.SET_SCHEMA:
                 self._rename(deed)
@@ -186,3 +194,12 @@ class Known:
         for known in (self.tables, self.born, self.index_of):
             if deed.on in known:
                 known[now] = known.pop(deed.on)  # type: ignore[assignment]
+
+
+_LEARNT = frozenset(
+    [
+        Do.CREATE_TABLE, Do.COLUMN, Do.ADD_COLUMN, Do.CONSTRAINT, Do.INDEX, Do.DROP_COLUMN, Do.SET_TYPE,
+        Do.SET_NOT_NULL, Do.DROP_NOT_NULL, Do.VALIDATE, Do.DROP_CONSTRAINT, Do.RLS_ON, Do.RLS_OFF, Do.POLICY,
+        Do.DOMAIN_CHECK, Do.VIEW, Do.FUNCTION, Do.CREATE_TYPE, Do.RENAME, Do.SET_SCHEMA, Do.DROP,
+    ]
+)  # fmt: skip

@@ -42,7 +42,7 @@ _BLOCKS = {
 }
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+class Taken(Struct, frozen=True, kw_only=True, gc=False):
     """A lock on a table that was there before."""
 
     mode: Mode
@@ -85,6 +85,8 @@ def locks_of(deeds: Iterable[Deed], known: Known, file: int) -> tuple[Taken, ...
     """
     found: dict[str, Taken] = {}
     for deed in deeds:
+        if deed.do in _NONE or (deed.do not in _OTHERS and known.is_new(deed.on, file)):
+            continue
         for one in taken(deed, known, file):
             if one.on and known.is_new(one.on, file):
                 continue
@@ -104,6 +106,10 @@ def locks_of(deeds: Iterable[Deed], known: Known, file: int) -> tuple[Taken, ...
 def taken(deed: Deed, known: Known, file: int) -> Iterator[Taken]:
     """The locks of one deed, on new tables as well."""
     exclusive, on, marks = Mode.ACCESS_EXCLUSIVE, deed.on, deed.marks
+    if deed.do in _EXCLUSIVE:
+        if on:
+            yield Taken(mode=exclusive, on=on)
+        return
     match deed.do:
         case Do.CONSTRAINT:
             yield from _of_constraint(deed, known)
@@ -174,17 +180,22 @@ def taken(deed: Deed, known: Known, file: int) -> Iterator[Taken]:
             yield Taken(mode=Mode.ROW_SHARE if "for update" in marks else Mode.ACCESS_SHARE, on=on)
         case Do.COMMENT if on:
             yield Taken(mode=Mode.SHARE_UPDATE_EXCLUSIVE, on=on)
-        case _ if deed.do in _EXCLUSIVE and on:
-            yield Taken(mode=exclusive, on=on)
         case _:
             return
 
 
+_NONE = frozenset(
+    [Do.COLUMN, Do.FUNCTION, Do.VIEW, Do.CREATE_TYPE, Do.GRANT, Do.SET, Do.BEGIN, Do.END, Do.OTHER, Do.OPAQUE]
+)
+"""What locks no table."""
+_OTHERS = frozenset([Do.CREATE_TABLE, Do.CONSTRAINT, Do.ATTACH, Do.DETACH, Do.DROP_INDEX, Do.REINDEX])
+"""What may lock another table than the one it is done to."""
 _EXCLUSIVE = frozenset(
     [
         Do.DROP_COLUMN,
         Do.DROP_NOT_NULL,
         Do.DROP_CONSTRAINT,
+        Do.DROP_DEFAULT,
         Do.RLS_ON,
         Do.RLS_OFF,
         Do.POLICY,

@@ -15,7 +15,7 @@ from muva_console.ops.migrations.text import LARGEST, syntax_problem, unreadable
 from muva_console.ops.migrations.trees import Places
 
 _BOM = b"\xef\xbb\xbf"
-_STDIN = re.compile(rb"\bfrom\s+stdin\b", re.IGNORECASE)
+_STDIN = re.compile(rb"\bfrom\s+stdin\b")
 
 
 def read(text: bytes) -> Read:
@@ -35,12 +35,14 @@ def read(text: bytes) -> Read:
         what = f"{len(text):,} bytes are too many to be looked into ({LARGEST // 1024 // 1024} MiB at most)"
         return Read(problems=(*problems, Problem(what)), large=True)
     try:
-        statements = read_statements(text)
+        places = Places(text)
+        statements = read_statements(text, places)
     except postgast.PgQueryError as error:
         return Read(problems=(*problems, syntax_problem(text.decode(), error)))
+    lower = text.lower()
     if not statements:
         problems.append(Problem("holds no statement" if text.strip() else "is empty"))
-    if _STDIN.search(text):
+    if b"stdin" in lower and _STDIN.search(lower):
         problems += [
             Problem("COPY FROM STDIN, whose data only psql reads", one.line, one.column)
             for one in statements
@@ -50,14 +52,13 @@ def read(text: bytes) -> Read:
         problems=tuple(problems),
         statements=statements,
         crlf=1 + text.count(b"\n", 0, text.index(b"\r\n")) if b"\r\n" in text else 0,
-        remarks=read_remarks(text, statements),
+        remarks=read_remarks(text, statements) if b"muva" in lower or b"squawk" in lower else (),
         enums_used=tuple(_enums_used(text, statements)),
-        places=tuple(_places(text, statements)),
+        places=tuple(_places(places, statements)),
     )
 
 
-def _places(text: bytes, statements: tuple[Stated, ...]) -> list[tuple[int, int, int]]:
-    places = Places(text)
+def _places(places: Places, statements: tuple[Stated, ...]) -> list[tuple[int, int, int]]:
     return [(deed.at, *places(deed.at)) for one in statements for deed in one.deeds if deed.at]
 
 

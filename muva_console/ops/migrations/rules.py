@@ -27,6 +27,8 @@ RULES = {
     "json-column": "json has no equality: DISTINCT, GROUP BY and UNION over it fail; jsonb has",
     "not-null-scan": "SET NOT NULL without a proof reads the table while nobody else may use it",
     "drop-not-null": "code that reads the column may meet NULL",
+    "domain-column": "a new column of a domain with a constraint: the table is rewritten to look at it",
+    "drop-default": "nothing fills the column any more: code that relies on it writes NULL, or fails",
     "table-rewrite": "SET LOGGED, TABLESPACE or ACCESS METHOD write the table anew",
     # constraints
     "constraint-scan": "a CHECK looks at every row while nobody else may use the table",
@@ -57,6 +59,8 @@ RULES = {
     "drop-database": "the database is gone",
     "drop-object": "code that uses it breaks",
     "drop-cascade": "CASCADE takes what depends on it, columns of tables too, without naming it",
+    "drop-owned": "all that a role owns is gone, tables too, without naming it",
+    "drop-key": "a key is gone, with CASCADE the foreign keys that refer to it too",
     "rename-table": "code that uses the old name breaks from the moment it is applied",
     "rename-column": "code that uses the old name breaks from the moment it is applied",
     "rename-object": "code that uses the old name breaks from the moment it is applied",
@@ -73,6 +77,8 @@ RULES = {
     "grant-to-everyone": "a right for everybody",
     "open-policy": "a policy that lets everybody write every row",
     "definer-search-path": "SECURITY DEFINER without a search_path of its own: whoever calls it lends it his",
+    "plain-password": "a password in a file that stays in the repository, and in the history",
+    "sequence-restart": "numbers that were given are given again: inserts fail, or rows get another's number",
     "triggers-off": "triggers are off: what they and foreign keys hold is not held",
     "replica-role": "session_replication_role switches triggers and foreign keys off",
     # what a transaction holds together

@@ -93,11 +93,23 @@ def _function(deed: Deed, scene: Scene) -> Iterator[Found]:
     )
 
 
+def _password(deed: Deed, scene: Scene) -> Iterator[Found]:
+    yield Found(
+        "plain-password",
+        f"the password of {deed.name} stands in this file, and stays in the repository and in the history",
+        Weight.CERTAIN,
+        (),
+        "CREATE ROLE … LOGIN;  -- and its password by hand (psql's \\password), or from the platform's vault",
+        deed.at,
+    )
+
+
 RULES_OF: dict[Do, Rule] = {
     Do.RLS_OFF: _rls_off,
     Do.POLICY: _policy,
     Do.GRANT: _grant,
     Do.FUNCTION: _function,
+    Do.PASSWORD: _password,
 }
 
 

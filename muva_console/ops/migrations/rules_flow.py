@@ -14,7 +14,10 @@ from muva_console.ops.migrations.weigh import Weight
 _TIMEOUTS = ("lock_timeout", "statement_timeout")
 _OFF = re.compile(r"0+\s*(ms|s|min|h|d|us)?|")
 _LONG = frozenset([Do.UPDATE, Do.DELETE, Do.MERGE, Do.READ, Do.COPY, Do.INDEX, Do.REFRESH, Do.VALIDATE])
-_TOLD_ANYWAY = frozenset([Do.DROP, Do.TRUNCATE])
+_WATCHED = frozenset(
+    [Do.BEGIN, Do.END, Do.SET, Do.TRIGGERS_OFF, Do.LOCK, Do.VALIDATE, Do.ENUM_ADD, Do.OPAQUE]
+)
+_TOLD_ANYWAY = frozenset([Do.DROP, Do.TRUNCATE, Do.RENAME])
 """What is told by itself, so that another lock of its kind is no further news."""
 
 
@@ -31,18 +34,21 @@ class Flow:
     together: bool = False
     """That several tables are locked is told."""
     held_told: bool = False
+    alone: bool = False
+    """Something of the file cannot run in a transaction, so that none holds it together."""
     own_told: bool = False
 
     def step(self, scene: Scene, locks: tuple[Taken, ...]) -> Iterator[Found]:
         """What the next statement adds; `locks` are those it takes on what was there before."""
         stated = scene.stated
-        if not any(one.alone for one in scene.read.statements):
+        if not self.alone:
             yield from self._held(stated, scene)
             yield from self._together(stated, locks)
         elif stated.alone:
             yield from _alone(scene)
         for deed in stated.deeds:
-            yield from self._deed(deed, scene)
+            if deed.do in _WATCHED:
+                yield from self._deed(deed, scene)
 
     def end(self) -> Iterator[tuple[int, Found]]:
         """What is left at the end of the file, with its line."""
@@ -82,10 +88,10 @@ class Flow:
 
     def _together(self, stated: Stated, locks: tuple[Taken, ...]) -> Iterator[Found]:
         told = all(one.do in _TOLD_ANYWAY for one in stated.deeds)
+        others = [name for name in self.exclusive if name not in self.quiet]
         for one in locks:
             if one.mode is not Mode.ACCESS_EXCLUSIVE or not one.on or one.on in self.exclusive:
                 continue
-            others = [name for name in self.exclusive if name not in self.quiet]
             self.exclusive[one.on] = stated.line
             if told:
                 self.quiet.add(one.on)
@@ -145,7 +151,7 @@ class Flow:
                 yield Found(
                     "triggers-off",
                     f"{'triggers' if deed.name == 'ALL' else deed.name} of {sql(deed.on)} off"
-                    f"{' until they are on again below' if back else ', and nothing switches them on again'}: "
+                    f"{' until they are on again below' if back else ', and stay off after this file'}: "
                     "what they hold is not held",
                     Weight.CARE if back else Weight.CERTAIN,
                     (deed.on,),

@@ -109,6 +109,62 @@ def _drop(deed: Deed, scene: Scene) -> Iterator[Found]:
         )
 
 
+def _drop_constraint(deed: Deed, scene: Scene) -> Iterator[Found]:
+    key = "cascade" in deed.marks or deed.name.endswith("_pkey")
+    again = any(
+        one.do is Do.CONSTRAINT and one.on == deed.on and one.type == "PRIMARY KEY"
+        for one in (*scene.siblings(), *scene.later())
+    )
+    if key and not scene.is_new(deed.on) and not ("cascade" not in deed.marks and again):
+        more = ", with every foreign key that refers to it" if "cascade" in deed.marks else ""
+        yield Found(
+            "drop-key",
+            f"{deed.name} of {sql(deed.on)} is gone{more}: what it held is not held any more",
+            Weight.CARE,
+            (deed.on,),
+            "-- the new key first (CREATE UNIQUE INDEX CONCURRENTLY), then DROP CONSTRAINT and ADD "
+            "CONSTRAINT … "
+            "USING INDEX in one ALTER TABLE",
+            deed.at,
+        )
+
+
+def _drop_owned(deed: Deed, scene: Scene) -> Iterator[Found]:
+    yield Found(
+        "drop-owned",
+        f"all that {deed.name} owns is gone, tables and their rows too",
+        Weight.CERTAIN,
+        (),
+        f"REASSIGN OWNED BY {columns_sql((deed.name,))} TO …;  -- and REVOKE what it was granted",
+        deed.at,
+    )
+
+
+def _restart(deed: Deed, scene: Scene) -> Iterator[Found]:
+    if not scene.is_new(deed.on):
+        yield Found(
+            "sequence-restart",
+            f"{sql(deed.on)} begins anew: numbers that rows have are given again",
+            Weight.CARE,
+            (),
+            f"SELECT setval('{sql(deed.on)}', (SELECT max(id) FROM …));",  # noqa: S608 - told, never run
+            deed.at,
+        )
+
+
+def _merge(deed: Deed, scene: Scene) -> Iterator[Found]:
+    if "deletes" in deed.marks and not scene.is_new(deed.on):
+        yield Found(
+            "delete-all",
+            f"MERGE deletes every row of {sql(deed.on)} that it finds in the other table",
+            Weight.CARE,
+            (deed.on,),
+            "Look at how many it finds first (SELECT count(*) with the same join); a backup first.",
+            deed.at,
+            "writes of the same rows",
+        )
+
+
 def _renamed(deed: Deed) -> str:
     return f"{deed.on.rpartition('.')[0]}.{deed.to}"
 
@@ -250,7 +306,8 @@ def _update(deed: Deed, scene: Scene) -> Iterator[Found]:
             else f"UPDATE without a condition: every row of {table} gets another value, and the old ones "
             "are gone"
         )
-        yield Found("update-all", what, Weight.TIME, (deed.on,), batches, deed.at, "writes of the same rows")
+        weight = Weight.MOMENT if fresh else Weight.TIME
+        yield Found("update-all", what, weight, (deed.on,), batches, deed.at, "writes of the same rows")
     elif "nulls" in deed.marks:
         yield Found(
             "backfill-at-once",
@@ -272,4 +329,8 @@ RULES_OF: dict[Do, Rule] = {
     Do.TRUNCATE: _truncate,
     Do.DELETE: _delete,
     Do.UPDATE: _update,
+    Do.DROP_CONSTRAINT: _drop_constraint,
+    Do.DROP_OWNED: _drop_owned,
+    Do.RESTART: _restart,
+    Do.MERGE: _merge,
 }

@@ -62,6 +62,14 @@ def _add_column(deed: Deed, scene: Scene) -> Iterator[Found]:
             Weight.TIME,
             fill,
         )
+    elif _dotted_type(deed.type) in scene.known.checked_types:
+        yield found(
+            "domain-column",
+            f"{deed.type} is a domain with a constraint: {table} is rewritten to hold {column} against it",
+            Weight.TIME,
+            f"ALTER TABLE {table} ADD COLUMN {column} the plain type;\n"
+            f"-- and the constraint as a CHECK of the table, NOT VALID, validated in a later file",
+        )
     elif "not null" in marks and "default" not in marks and "virtual" not in marks:
         yield found(
             "required-column",
@@ -73,6 +81,10 @@ def _add_column(deed: Deed, scene: Scene) -> Iterator[Found]:
             f"nothing\n-- or without NOT NULL, filled in batches, and then as for SET NOT NULL",
         )
     yield from _json(deed)
+
+
+def _dotted_type(name: str) -> str:
+    return name if "." in name else f"public.{name}"
 
 
 def _json(deed: Deed) -> Iterator[Found]:
@@ -161,6 +173,20 @@ def _drop_not_null(deed: Deed, scene: Scene) -> Iterator[Found]:
             Weight.CARE,
             (deed.on,),
             "Deploy the code that copes with NULL first.",
+            deed.at,
+        )
+
+
+def _drop_default(deed: Deed, scene: Scene) -> Iterator[Found]:
+    if not scene.is_new(deed.on):
+        yield Found(
+            "drop-default",
+            f"{deed.type} of {columns_sql((deed.name,))}: running code that inserts without it writes "
+            "NULL, or "
+            "fails where it is NOT NULL",
+            Weight.CARE,
+            (deed.on,),
+            "Deploy the code that gives the value first.",
             deed.at,
         )
 
@@ -464,6 +490,7 @@ RULES_OF: dict[Do, Rule] = {
     Do.SET_TYPE: _set_type,
     Do.SET_NOT_NULL: _set_not_null,
     Do.DROP_NOT_NULL: _drop_not_null,
+    Do.DROP_DEFAULT: _drop_default,
     Do.REWRITE: _rewrite,
     Do.CONSTRAINT: _constraint,
     Do.INDEX: _index,

@@ -80,7 +80,7 @@ _LOSING = {
 }
 _LOSING_BY_CASCADE = frozenset(["OBJECT_TYPE", "OBJECT_DOMAIN", "OBJECT_EXTENSION"])
 _ON_TABLE = frozenset(["OBJECT_POLICY", "OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_TABCONSTRAINT"])
-_WITH_OBJECT = ("CREATE", "ALTER", "DROP", "REINDEX", "REFRESH")
+WITH_OBJECT = ("CREATE", "ALTER", "DROP", "REINDEX", "REFRESH")
 _WORD = re.compile(r"[A-Za-z_]+")
 
 
@@ -190,7 +190,7 @@ def lead(text: str) -> str:
     ``CREATE INDEX``, ``INSERT``.
     """
     words = [word.upper() for word in _WORD.findall(text[:200])]
-    return " ".join(words[: 2 if words and words[0] in _WITH_OBJECT else 1])
+    return " ".join(words[: 2 if words and words[0] in WITH_OBJECT else 1])
 
 
 def settled(statements: Iterable[Statement], made: Iterable[str] = ()) -> tuple[Statement, ...]:

@@ -44,16 +44,25 @@ class Places:
     def __call__(self, at: int) -> tuple[int, int]:
         """Of the byte `at`."""
         if self._breaks is None:
-            self._breaks = [found.start() for found in re.finditer(rb"\n", self._data)]
+            self._breaks = _breaks(self._data)
         line = bisect_right(self._breaks, at - 1)
         begin = self._breaks[line - 1] + 1 if line else 0
         return line + 1, len(self._data[begin:at].decode("utf-8", "replace")) + 1
 
 
+def _breaks(data: bytes) -> list[int]:
+    """Where lines end."""
+    found, at = [], data.find(b"\n")
+    while at >= 0:
+        found.append(at)
+        at = data.find(b"\n", at + 1)
+    return found
+
+
 def read_trees(data: bytes) -> list[Raw]:
     """Every statement of a text that parses, in order. Raises postgast.PgQueryError where it does not."""
     if len(data) <= WHOLE:
-        statements = _parse(data)
+        statements = parse_tree(data)
         if statements is not None:
             return [_raw(data, one, len(data), 0) for one in statements]
     return list(_pieces(data))
@@ -67,7 +76,7 @@ def _pieces(data: bytes) -> Iterator[Raw]:
     for part in postgast.split(data.decode()):
         piece = part.encode()
         at = data.index(piece, at)
-        statements = _parse(piece) if len(piece) <= WHOLE else None
+        statements = parse_tree(piece) if len(piece) <= WHOLE else None
         if statements:
             raw = _raw(piece, statements[0], len(piece), at)
         else:
@@ -89,7 +98,7 @@ def _first(data: bytes, start: int, end: int) -> int:
     return blank.end() if blank else start
 
 
-def _parse(data: bytes) -> list[dict[str, Any]] | None:
+def parse_tree(data: bytes) -> list[dict[str, Any]] | None:
     """The statements' trees; None where they are too deep to be read."""
     import msgspec
     from postgast.errors import check_error

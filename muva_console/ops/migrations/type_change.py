@@ -21,7 +21,7 @@ class Change(StrEnum):
     """Free from a type of the same family, a rewrite from any other; the old one is not known."""
 
 
-_TYPE = re.compile(r"(?P<head>[^(\[]+?)\s*(?:\((?P<of>[\d,\s-]+)\))?(?P<tail>[^(\[]*)(?P<array>(?:\[\])*)")
+_TYPE = re.compile(r"(?P<head>[^(\[]+)(?:\((?P<of>[\d,\s-]+)\)(?P<tail>[^(\[]*))?(?P<array>(?:\[\])*)")
 _TEXTS = ("text", "character varying")
 _LENGTHS = ("character varying", "bit varying", "time", "timestamp")
 _SPELT = {"varchar": "character varying", "decimal": "numeric", "int": "integer"}
@@ -61,9 +61,10 @@ def _parts(type: str) -> tuple[str, tuple[int, ...] | None, str]:
     found = _TYPE.fullmatch(" ".join(type.lower().split()))
     if found is None:
         return type, None, ""
-    head = _SPELT.get(found["head"], found["head"])
+    head = found["head"].strip()
+    head = _SPELT.get(head, head)
     size = tuple(int(one) for one in found["of"].split(",")) if found["of"] else None
-    tail = found["tail"].strip()
+    tail = (found["tail"] or "").strip()
     # without a size the zone is part of the head
     if size is None and head.startswith("time") and " " in head:
         head, _, tail = head.partition(" ")

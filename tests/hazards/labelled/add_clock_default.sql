@@ -1,0 +1,1 @@
+alter table guests add column touched timestamptz default clock_timestamp();

@@ -1,0 +1,1 @@
+alter table guests add column seq bigint generated always as identity;

@@ -1,0 +1,1 @@
+alter table events_2024 validate constraint fits;

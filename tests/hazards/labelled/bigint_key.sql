@@ -1,0 +1,1 @@
+alter table messages alter column id type bigint;

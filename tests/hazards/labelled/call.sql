@@ -1,0 +1,1 @@
+call rebuild_everything();

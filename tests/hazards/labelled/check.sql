@@ -1,0 +1,1 @@
+alter table bookings add constraint bookings_total check (total_cents >= 0);

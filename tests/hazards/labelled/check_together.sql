@@ -1,0 +1,2 @@
+alter table bookings add constraint bookings_total check (total_cents >= 0) not valid;
+alter table bookings validate constraint bookings_total;

@@ -1,0 +1,1 @@
+cluster bookings using bookings_pkey;

@@ -1,0 +1,1 @@
+alter table bookings alter column status set statistics 500;

@@ -1,0 +1,4 @@
+do $$ begin
+  create type shade as enum ('light', 'dark');
+exception when duplicate_object then null;
+end $$;

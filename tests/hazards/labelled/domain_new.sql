@@ -1,0 +1,2 @@
+create domain email_address as text check (value like '%@%');
+create table subscribers (email email_address primary key);

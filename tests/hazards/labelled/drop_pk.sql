@@ -1,0 +1,1 @@
+alter table bookings drop constraint bookings_pkey cascade;

@@ -1,0 +1,3 @@
+create table scratch (id int);
+insert into scratch values (1);
+drop table scratch;

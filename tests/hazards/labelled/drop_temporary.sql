@@ -1,0 +1,3 @@
+create temporary table scratch as select 1 as id;
+truncate scratch;
+drop table scratch;

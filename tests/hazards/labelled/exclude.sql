@@ -1,0 +1,1 @@
+alter table bookings add constraint no_overlap exclude using gist (room_id with =, during with &&);

@@ -1,0 +1,2 @@
+create table accounts (id bigint primary key);
+create table payments (id bigint primary key, account_id bigint references accounts (id));

@@ -1,0 +1,1 @@
+create index concurrently payments_account on payments (account_id);

@@ -1,0 +1,1 @@
+alter table bookings add constraint bookings_guest foreign key (guest_id) references guests (id) not valid;

@@ -1,0 +1,1 @@
+grant select, insert on bookings to authenticated;

@@ -1,0 +1,1 @@
+grant insert, update on bookings to public;

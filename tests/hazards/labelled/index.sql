@@ -1,0 +1,1 @@
+create index bookings_status on bookings (status);

@@ -1,0 +1,1 @@
+create index concurrently bookings_status on bookings (status);

@@ -1,0 +1,3 @@
+begin;
+create index concurrently bookings_channel on bookings (channel);
+commit;

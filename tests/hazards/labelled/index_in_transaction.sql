@@ -1,0 +1,2 @@
+alter table bookings add column channel text;
+create index concurrently bookings_channel on bookings (channel);

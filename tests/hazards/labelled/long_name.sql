@@ -1,0 +1,1 @@
+create index concurrently a_very_long_name_for_an_index_that_goes_on_and_on_beyond_what_fits on bookings (status);

@@ -1,0 +1,1 @@
+merge into guests g using imports i on true when matched then delete;

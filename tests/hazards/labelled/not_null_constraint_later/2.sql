@@ -1,0 +1,1 @@
+alter table guests validate constraint guests_email_nn;

@@ -1,0 +1,1 @@
+alter table invoices alter column total type numeric(14,2);

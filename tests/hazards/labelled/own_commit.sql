@@ -1,0 +1,3 @@
+alter table bookings add column note text;
+commit;
+insert into notes values (1);

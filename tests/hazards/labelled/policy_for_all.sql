@@ -1,0 +1,1 @@
+create policy anything on reviews for all using (true) with check (true);

@@ -1,0 +1,1 @@
+create policy anyone_reads on reviews for select using (true);

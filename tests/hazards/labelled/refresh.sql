@@ -1,0 +1,1 @@
+refresh materialized view occupancy_by_day;

@@ -1,0 +1,1 @@
+alter table guests rename column phone to telephone;

@@ -1,0 +1,1 @@
+alter type booking_status rename value 'cancelled' to 'canceled';

@@ -1,0 +1,1 @@
+alter index bookings_status rename to bookings_by_status;

@@ -1,0 +1,1 @@
+alter table guests rename to customers;

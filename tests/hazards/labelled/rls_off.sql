@@ -1,0 +1,1 @@
+alter table guests disable row level security;

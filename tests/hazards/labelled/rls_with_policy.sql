@@ -1,0 +1,3 @@
+create table diaries (id bigint primary key, owner uuid not null);
+alter table diaries enable row level security;
+create policy own on diaries for all to authenticated using (owner = auth.uid()) with check (owner = auth.uid());

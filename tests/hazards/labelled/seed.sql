@@ -1,0 +1,1 @@
+insert into roles (name) values ('owner'), ('manager') on conflict do nothing;

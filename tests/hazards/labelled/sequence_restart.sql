@@ -1,0 +1,1 @@
+alter sequence bookings_number_seq restart with 1;

@@ -1,0 +1,1 @@
+alter table imports set logged;

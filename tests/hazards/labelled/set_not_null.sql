@@ -1,0 +1,1 @@
+alter table guests alter column email set not null;

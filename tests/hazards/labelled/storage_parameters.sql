@@ -1,0 +1,1 @@
+alter table bookings set (autovacuum_vacuum_scale_factor = 0.01, fillfactor = 90);

@@ -1,0 +1,1 @@
+create table prices_new (like prices including all);

@@ -1,0 +1,1 @@
+create trigger bookings_touch before update on bookings for each row execute function touch();

@@ -1,0 +1,1 @@
+create unique index concurrently guests_email_key on guests (email);

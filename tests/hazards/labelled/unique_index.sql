@@ -1,0 +1,1 @@
+create unique index guests_email on guests (lower(email));

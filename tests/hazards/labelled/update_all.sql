@@ -1,0 +1,1 @@
+update bookings set total_cents = total_cents * 100;

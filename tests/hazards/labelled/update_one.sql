@@ -1,0 +1,1 @@
+update settings set value = 'on' where key = 'newsletter';

@@ -1,0 +1,1 @@
+alter table sessions alter column token type uuid using token::uuid;

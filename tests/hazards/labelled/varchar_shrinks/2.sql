@@ -1,0 +1,1 @@
+alter table people alter column name type varchar(50);
