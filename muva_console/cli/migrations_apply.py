@@ -108,5 +108,12 @@ def _operation(
 ) -> Operation:
     from muva_console.ops.migrations.apply import ApplyMigrations
     from muva_console.ops.migrations.apply_ground import ground_of
+    from muva_console.ops.migrations.rehearse import RehearseMigrations, TryMigrations
+    from muva_console.ops.migrations.scratch import scratch_of
 
-    return ApplyMigrations(ground_of(workspace, environment), choice)
+    ground = ground_of(workspace, environment)
+    if dry == "rehearse":
+        return RehearseMigrations(ground, scratch_of(workspace, ground), choice)
+    if dry == "rollback":
+        return TryMigrations(ground, choice)
+    return ApplyMigrations(ground, choice)

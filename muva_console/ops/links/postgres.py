@@ -53,12 +53,14 @@ class PostgresLink:
         environment: str = "",
         resolver: Resolver | None = None,
         on_state: OnState | None = None,
+        way: Way | None = None,
     ) -> None:
         """`secret` gives what `database.url` refers to when there is one, else what `database.password`
         does; it is asked once, and again after a password was refused. `tunnel`: the host through whose
-        SSH connection the database is reached.
+        SSH connection the database is reached. `way` stands for all of that where it is known already.
         """
-        self._way = Way(name, database, secret, tunnel=tunnel, resolver=resolver)
+        self._name, self._database = name, database
+        self._way = way or Way(name, database, secret, tunnel=tunnel, resolver=resolver)
         self._log = log
         self._environment = environment
         self._on_state = on_state
@@ -81,6 +83,21 @@ class PostgresLink:
     def psql(self, sql: str) -> str:
         """What a person would type to ask the same; without the password."""
         return self._way.psql(sql)
+
+    def to(self, name: str) -> PostgresLink:
+        """A link of its own to another database of the same server. The caller closes it."""
+        return PostgresLink(
+            f"{self._name} {name}",
+            self._database,
+            None,
+            self._log,
+            environment=self._environment,
+            way=self._way.to(name),
+        )
+
+    def way(self) -> Way:
+        """The way to the database, opened anew: for programs of libpq's. The caller closes it."""
+        return self._way.apart()
 
     def session(self) -> PostgresSession:
         """A connection of its own to the same database, for writing; not opened yet. The caller closes it."""
