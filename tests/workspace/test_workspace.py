@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 
 import pytest
 
 from muva_console.config.load import load
 from muva_console.drill.state import Estate
+from muva_console.ops import process_operations
 from muva_console.ops.errors import OpsError, Refused
 from muva_console.ops.feed import Freshness, Snapshot
 from muva_console.ops.journal import Filter
@@ -108,7 +110,13 @@ async def test_logs_fill_a_buffer_and_go_on(estate: Estate) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_restart_on_production_from_plan_to_record(breakable_estate: Estate) -> None:
+async def test_a_restart_on_production_from_plan_to_record(
+    breakable_estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # tests/console waits for as long as it is watched in earnest
+    monkeypatch.setattr(
+        process_operations, "ProcessOperation", partial(process_operations.ProcessOperation, stable_for=1.0)
+    )
     async with opened(breakable_estate) as workspace:
         of = workspace.environments["production"]
         operation = of.process_operation(Action.RESTART, "vps", "muva-production")
