@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from muva_console.ops.pm2.model import Process
     from muva_console.ops.readings import Finding
     from muva_console.ops.workspace import Workspace
+    from muva_console.screens.deeds import Deed
 
 T = TypeVar("T")
 
@@ -63,6 +64,12 @@ def _checklist() -> Screen[Any]:
     from muva_console.screens.checklist import Checklist
 
     return Checklist()
+
+
+def _migrations() -> Screen[Any]:
+    from muva_console.screens.migrations import Migrations
+
+    return Migrations()
 
 
 def _processes() -> Screen[Any]:
@@ -88,7 +95,7 @@ class MuvaApp(UnendingApp):
 
     TITLE = "muva"
     HELP = (
-        "`1` `2` `5` `6` `9` switch modes, `e` the environment. `:` finds every command. "
+        "`1` `2` `4` `5` `6` `9` switch modes, `e` the environment. `:` finds every command. "
         "`@` shows what the console ran on your behalf."
     )
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -96,6 +103,7 @@ class MuvaApp(UnendingApp):
         "opening": Opening,
         "overview": _overview,
         "checklist": _checklist,
+        "migrations": _migrations,
         "processes": _processes,
         "health": _health,
         "journal": _journal,
@@ -136,6 +144,7 @@ class MuvaApp(UnendingApp):
         self.environment = environment or first_environment(workspace)
         self.journal_alarm = ""
         self.configuration_alarm = ""
+        self.deeds: list[Deed] = []
         self._caretaker: Caretaker | None = None
         self._live = live
         self._asked_to_leave = -LEAVE_WITHIN
@@ -480,6 +489,12 @@ class MuvaApp(UnendingApp):
 
     async def open_finding(self, environment: str, finding: Finding) -> None:
         """Go to the evidence of a finding."""
+        from muva_console.ops.migrations.status_findings import CHECK
+
+        if finding.check == CHECK:
+            self.set_environment(environment)
+            self.action_mode("migrations")
+            return
         from muva_console.screens.health import Health
 
         self.set_environment(environment)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from muva_console.config.redact import redactor
 from muva_console.ops.environment import EnvironmentOps
+from muva_console.ops.feed import Feed
 from muva_console.ops.identity import identify
 from muva_console.ops.journal.folder import journal_directory
 from muva_console.ops.journal.store import Journal
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
     from muva_console.ops.links.repository import RepositoryLink
     from muva_console.ops.links.ssh import SshLink
     from muva_console.ops.links.workshop import Workshop
+    from muva_console.ops.migrations.matrix import Matrix
     from muva_console.ops.pm2.model import ProcessList
     from muva_console.ops.processes import ProcessReader
     from muva_console.ops.runbooks.model import Runbook
 
 ABANDON_TIMEOUT = 5.0
 """Seconds that acts under way may take to be abandoned and recorded; above performer.CLOSE_TIMEOUT."""
+MIGRATIONS_INTERVAL, MIGRATIONS_TIMEOUT = 60.0, 90.0
+"""Seconds between readings of the migrations, which fetch the repository and change with releases alone; and
+for one, above its own limit (status.TIMEOUT)."""
 CLOSE_TIMEOUT = 2.0
 """Seconds that the feeds, the links and the journal may each take to close."""
 
@@ -164,6 +169,18 @@ class Workspace:
         return Workshop(checkout, self.cache / "repositories" / name, log=self.commands)
 
     @cached_property
+    def migrations(self) -> Feed[Matrix]:
+        """Files against the histories of all environments."""
+
+        async def read() -> Matrix:
+            await asyncio.to_thread(_import_migrations)
+            from muva_console.ops.migrations.status import read_matrix
+
+            return await read_matrix(self)
+
+        return Feed("migrations", read, interval=MIGRATIONS_INTERVAL, timeout=MIGRATIONS_TIMEOUT)
+
+    @cached_property
     def github(self) -> GitHubLink | None:
         """GitHub, None where no repository there is configured."""
         repository = self.config.project.repository
@@ -222,6 +239,8 @@ class Workspace:
             await _bounded([self.performer.close()], ABANDON_TIMEOUT)
         await _bounded([close() for close in self._closers], CLOSE_TIMEOUT)
         closing: list[Awaitable[object]] = [environment.close() for environment in self.environments.values()]
+        if "migrations" in self.__dict__:
+            closing.append(self.migrations.close())
         await _bounded([*closing, *(reader.close() for reader in self._readers.values())], CLOSE_TIMEOUT)
         links: list[Awaitable[object]] = [link.close() for link in self._hosts.values()]
         links += [
@@ -238,6 +257,12 @@ async def _bounded(closing: list[Awaitable[object]], seconds: float) -> None:
             await asyncio.gather(*closing, return_exceptions=True)
     except TimeoutError:
         return
+
+
+def _import_migrations() -> None:
+    from importlib import import_module
+
+    import_module("muva_console.ops.migrations.status")
 
 
 def _import_links() -> None:

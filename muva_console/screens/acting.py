@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -13,9 +12,9 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input
 
-from muva_console.ops.errors import OpsError
 from muva_console.ops.operations import Event, EventKind, Operation, Plan, Tier
 from muva_console.ops.performer import Confirmation
+from muva_console.screens.deeds import Deed
 from muva_console.screens.frame import CopyItem
 from muva_console.widgets.answer import Answer
 from muva_console.widgets.dialog import DEAF_FOR, Dialog, Words
@@ -48,9 +47,9 @@ async def act(app: MuvaApp, operation: Operation) -> Event | None:
         if answer is None:
             return None
         confirmation = answer
-    performing = Performing(operation, plan, confirmation)
-    await app.push_screen(performing)
-    return await performing.outcome()
+    deed = Deed(operation, plan, confirmation)
+    await app.push_screen(Performing(deed))
+    return await deed.outcome()
 
 
 def plan_lines(plan: Plan) -> list[Content]:
@@ -158,26 +157,16 @@ class Performing(Dialog[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "close", "close", show=False, id="performing.close"),
+        Binding("y", "copy", "copy", id="performing.copy", tooltip="Copy what happened"),
     ]
 
-    def __init__(self, operation: Operation, plan: Plan, confirmation: Confirmation) -> None:
+    def __init__(self, deed: Deed) -> None:
         super().__init__()
-        self._operation, self._plan, self._confirmation = operation, plan, confirmation
-        self._events: list[Event] = []
-        self._began = time.monotonic()
-        self._ended: float | None = None
-        self._refused: OpsError | None = None
-        self._over = asyncio.Event()
-
-    async def outcome(self) -> Event | None:
-        """Wait for the end, in sight or not; the last event when it was done, else None."""
-        await self._over.wait()
-        last = self._events[-1] if self._events else None
-        return last if last is not None and last.kind is EventKind.DONE else None
+        self._deed = deed
 
     def heading(self) -> str:
         """The act."""
-        return self._plan.title
+        return self._deed.plan.title
 
     def content(self) -> Iterable[Widget]:
         """The events, and where it stands."""
@@ -185,41 +174,23 @@ class Performing(Dialog[None]):
         yield Words(id="outcome")
 
     def on_mount(self) -> None:
-        """Begin."""
+        """Begin it, where it is not begun, and follow it."""
+        self._deed.watchers.append(self._show)
+        if not self._deed.begun:
+            self._deed.begin(cast("MuvaApp", self.app))
         self._show()
         self.set_interval(1.0, self._show)
-        app = _console(self)
-        app.work_on(self._plan.title, lambda: self._perform(app), group="acts")
 
-    async def _perform(self, app: MuvaApp) -> None:
-        performer = app.workspace.performer
-        try:
-            async for event in app.engine.iterate(
-                lambda: performer.perform(self._operation, self._plan, self._confirmation)
-            ):
-                self._events.append(event)
-                self._show()
-        except OpsError as error:
-            self._refused = error
-        finally:
-            self._ended = time.monotonic()
-            self._over.set()
-            app.acted()
-            self._show()
-            if not self.is_attached:
-                self._tell_outcome(app)
-
-    def _tell_outcome(self, app: MuvaApp) -> None:
-        last = self._events[-1] if self._events else None
-        good = last is not None and last.kind is EventKind.DONE
-        text = last.text if last is not None else str(self._refused or "ended without a word")
-        app.tell(text, title=self._plan.title, severity="information" if good else "error", timeout=12)
+    def on_unmount(self) -> None:
+        """Follow it no more."""
+        if self._show in self._deed.watchers:
+            self._deed.watchers.remove(self._show)
 
     def _show(self) -> None:
         if not self.is_attached:
             return
         lines = []
-        for event in self._events:
+        for event in self._deed.events:
             glyph, style = _EVENT[event.kind]
             text = (
                 Content.styled(event.text, style) if event.kind is not EventKind.DONE else Content(event.text)
@@ -230,20 +201,25 @@ class Performing(Dialog[None]):
         events.say(lines or [muted("◐ beginning …")])
         if at_end:
             events.scroll_end(animate=False)
-        self.query_one("#outcome", Words).say([Content(""), self._outcome()])
+        self.query_one("#outcome", Words).say([Content(""), outcome_line(self._deed)])
 
-    def _outcome(self) -> Content:
-        took = duration((self._ended or time.monotonic()) - self._began)
-        if self._refused is not None:
-            return Content.assemble(("✖ ", "$t-fail"), " — ".join(self._refused.lines()))
-        if self._ended is None:
-            return muted(f"◐ under way for {took}; closing this view does not stop it")
-        last = self._events[-1] if self._events else None
-        if last is not None and last.kind is EventKind.DONE:
-            seen = any(event.kind is EventKind.VERIFIED for event in self._events)
-            return Content.assemble(("● done", "$t-ok"), muted(f" in {took}{', verified' if seen else ''}"))
-        return Content.assemble(("✖ failed", "$t-fail"), muted(f" after {took}; the journal has it"))
+    def action_copy(self) -> None:
+        """Copy what happened."""
+        from muva_console.screens.copying import copy_text
+
+        lines = [f"{clock(event.at)} {event.kind} {event.text}" for event in self._deed.events]
+        text = "\n".join((self._deed.plan.title, *lines))
+        self.app.run_worker(copy_text(self.app, CopyItem("what happened", text)))
 
 
-def _console(widget: Widget) -> MuvaApp:
-    return cast("MuvaApp", widget.app)
+def outcome_line(deed: Deed) -> Content:
+    """Where an act stands: ``◐ under way for 12 s``, ``● done in 14 s, verified``, ``✖ failed after 3 s``."""
+    took = duration(deed.took)
+    if deed.refused is not None:
+        return Content.assemble(("✖ ", "$t-fail"), " — ".join(deed.refused.lines()))
+    if deed.under_way:
+        return muted(f"◐ under way for {took}; closing this view does not stop it")
+    if deed.done is not None:
+        seen = any(event.kind is EventKind.VERIFIED for event in deed.events)
+        return Content.assemble(("● done", "$t-ok"), muted(f" in {took}{', verified' if seen else ''}"))
+    return Content.assemble(("✖ failed", "$t-fail"), muted(f" after {took}; the journal has it"))

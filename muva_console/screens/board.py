@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from muva_console.ops.environment import EnvironmentOps
     from muva_console.ops.health.report import HealthReport
     from muva_console.ops.links.answers import DatabaseReading, RepositoryReading
+    from muva_console.ops.migrations.matrix import Matrix
     from muva_console.ops.pm2.model import ProcessList
     from muva_console.ops.resources import HostResources
     from muva_console.ops.workspace import Workspace
     from muva_console.screens.memory import Memory
 
 T = TypeVar("T")
-Kind = Literal["health", "processes", "resources", "database", "repository"]
+Kind = Literal["health", "processes", "resources", "database", "repository", "migrations"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class Topic:
     kind: Kind
     environment: str
     host: str = ""
+
+
+MIGRATIONS = Topic("migrations", "")
+"""The matrix of all environments: one reading, for each is told from the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class Board:
         self.changes = Changes()
         self._memories: dict[str, Memory] = {}
         self._awake = False
+        self._told: tuple[Matrix, list[Finding]] | None = None
 
     def inherit(self, before: Board) -> None:
         """Go on with what another board remembers."""
@@ -101,6 +107,8 @@ class Board:
 
     def feed(self, topic: Topic) -> Feed[Any] | None:
         """The feed of a topic, None where the environment has none."""
+        if topic == MIGRATIONS:
+            return self.workspace.migrations
         environment = self.workspace.environments.get(topic.environment)
         if environment is None:
             return None
@@ -117,9 +125,11 @@ class Board:
                 return environment.database
             case "repository":
                 return environment.repository
+            case "migrations":
+                return None  # of all environments together: `MIGRATIONS`
 
     def topics(self, *kinds: Kind, environment: str | None = None) -> frozenset[Topic]:
-        """The topics of these kinds that have a feed, of one environment or of all."""
+        """The topics of these kinds that have a feed, of one environment or of all (not `MIGRATIONS`)."""
         names = [environment] if environment is not None else list(self.workspace.environments)
         found: set[Topic] = set()
         for name in names:
@@ -173,11 +183,11 @@ class Board:
 
     def pause(self, paused: bool) -> None:
         """Stop asking, or go on."""
-        feeds = self._all_feeds()
+        feeds = [*self._all_feeds(), self.workspace.migrations]
         self._each(feeds, lambda feed: feed.pause(paused))
 
     def set_interval(self, seconds: float) -> None:
-        """Ask every `seconds` from now on."""
+        """Ask every `seconds` from now on; migrations keep their own, slow pace."""
         feeds = self._all_feeds()
         self._each(feeds, lambda feed: feed.set_interval(seconds))
 
@@ -195,17 +205,18 @@ class Board:
         return [feed for topic in self.topics(*kinds) if (feed := self.feed(topic)) is not None]
 
     def _viewer(self, topic: Topic) -> Callable[[Snapshot[Any]], None]:
-        def arrived(snapshot: Snapshot[Any]) -> None:
+        def take(snapshot: Snapshot[Any]) -> None:
             before = self._snapshots.get(topic)
             self._snapshots[topic] = snapshot
-            if snapshot.value is not None and (before is None or before.value is not snapshot.value):
+            value = snapshot.value
+            if value is not None and topic.environment and (before is None or before.value is not value):
                 names = self.workspace.environments[topic.environment].config.processes
                 self.changes.look(topic.kind, topic.environment, before, snapshot, names)
                 if topic.kind == "health" and snapshot.taken is not None:
-                    self.memory(topic.environment).take(snapshot.value, snapshot.taken)
+                    self.memory(topic.environment).take(value, snapshot.taken)
             self._changed(topic)
 
-        return arrived
+        return take
 
     # what is known
 
@@ -233,6 +244,10 @@ class Board:
         """The environment's branch."""
         return cast("Snapshot[RepositoryReading]", self._get(Topic("repository", environment)))
 
+    def migrations(self) -> Snapshot[Matrix]:
+        """Files against the histories of all environments."""
+        return cast("Snapshot[Matrix]", self._get(MIGRATIONS))
+
     def memory(self, environment: str) -> Memory:
         """What is remembered of an environment's health."""
         from muva_console.screens.memory import Memory
@@ -251,7 +266,7 @@ class Board:
         found: list[Concern] = []
         seen: dict[tuple[str, str, str], tuple[Level, float, datetime]] = {}
         for name in self.workspace.environments:
-            for finding in self.findings(name):
+            for finding in (*self.findings(name), *self._of_migrations(name)):
                 if finding.level is Level.OK:
                     continue
                 key = (name, finding.check, finding.subject)
@@ -278,6 +293,19 @@ class Board:
             old = age(snapshot.age(self.monotonic()))
             findings.append(self._not_known(environment, snapshot, f"nothing has been heard for {old}", ()))
         return findings
+
+    def _of_migrations(self, environment: str) -> Iterable[Finding]:
+        """What is wrong with an environment's migrations; a database out of reach is told by its health."""
+        matrix = self.migrations().value
+        if matrix is None:
+            return ()
+        if self._told is None or self._told[0] is not matrix:
+            from muva_console.ops.migrations.status_findings import CHECK, findings_of
+
+            reachable = {column.environment for column in matrix.columns if column.reachable}
+            found = [one for one in findings_of(matrix) if one.check == CHECK and one.subject in reachable]
+            self._told = (matrix, found)
+        return (one for one in self._told[1] if one.subject == environment)
 
     def _not_known(
         self, environment: str, snapshot: Snapshot[Any], summary: str, evidence: tuple[str, ...]

@@ -20,7 +20,7 @@ from muva_console.widgets.spark import sparkline
 if TYPE_CHECKING:
     from muva_console.screens.board import Board
 
-_LABEL = 10
+_LABEL = 11
 """Cells of the label at the beginning of a line."""
 
 
@@ -30,13 +30,16 @@ def card_lines(board: Board, environment: str, width: int, height: int) -> list[
     """
     compact = height < 6
     of = board.environment(environment)
-    lines = [_head(board, environment, width), _code(board, environment, width)]
+    lines = [_head(board, environment, width), _code(board, environment, width, compact=compact)]
+    migrations = _migrations(board, environment)
+    if migrations is not None and not compact:
+        lines.append(crop(Content.assemble(_label("migrations"), migrations), width))
     processes = _processes(board, environment, width)
     times = [line for line in (_time(board, environment, which, width) for which in ("api", "db")) if line]
     if compact:
         both = [part for part in (processes, *times) if part is not None]
         first = _joined(processes, times, board, environment, width) if both else None
-        return [lines[0], lines[1], first] if first is not None else lines
+        return [*lines, first] if first is not None else lines
     if processes is not None:
         lines.append(processes)
     lines += times
@@ -66,8 +69,28 @@ def _head(board: Board, environment: str, width: int) -> Content:
     return fit([Part(left, 90)], [Part(muted(version), 10)] if version else [], width)
 
 
-def _code(board: Board, environment: str, width: int) -> Content:
-    """Branch and commit: what is served, and where the branch stands."""
+def _migrations(board: Board, environment: str) -> Content | None:
+    """How the migrations stand; None where there is no database."""
+    if board.environment(environment).config.database is None:
+        return None
+    snapshot = board.migrations()
+    matrix = snapshot.value
+    if matrix is None or environment not in [column.environment for column in matrix.columns]:
+        if snapshot.error is not None:
+            return Content.styled(f"? {snapshot.error.what}", STYLE[Level.UNKNOWN])
+        return muted("◐ asking" if snapshot.asking else "◌ not asked")
+    from muva_console.screens.migrations_text import standing_mark
+
+    mark = standing_mark(matrix.columns[matrix.place(environment)], brief=True)
+    if snapshot.freshness(board.monotonic()) in (Freshness.STALE, Freshness.UNREACHABLE):
+        return Content.assemble(mark, muted(" ⌛"))
+    return mark
+
+
+def _code(board: Board, environment: str, width: int, *, compact: bool) -> Content:
+    """Branch and commit: what is served, and where the branch stands; where there is no line for migrations,
+    what they have to tell.
+    """
     branch = board.environment(environment).config.branch
     report = board.health(environment).value
     served = report.commit if report is not None else ""
@@ -86,6 +109,9 @@ def _code(board: Board, environment: str, width: int) -> Content:
     if not shown:
         parts.append(Part(muted("commit not known"), 40))
     right = []
+    migrations = _migrations(board, environment) if compact else None
+    if migrations is not None and migrations.plain[:1] in "▲✖◌" and "ask" not in migrations.plain:
+        right.append(Part(migrations, 60))
     if reading is not None:
         apart = [f"{each.ahead} ahead of {each.branch}" for each in reading.comparisons if each.ahead]
         if apart:

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from muva_console.ops.feed import Freshness
 from muva_console.ops.readings import Level
-from muva_console.screens.board import Concern, Topic
+from muva_console.screens.board import MIGRATIONS, Concern, Topic
 from muva_console.screens.cards import card_lines
 from muva_console.screens.evidence import finding_lines
 from muva_console.screens.facts import kind_of
@@ -101,12 +101,12 @@ class Overview(Frame):
         "`tab` goes from panel to panel, `enter` opens the evidence."
     )
     DEFAULT_CSS = """
-    Overview #cards { layout: grid; grid-rows: 8; height: auto; max-height: 16; overflow-y: auto; }
+    Overview #cards { layout: grid; grid-rows: 9; height: auto; max-height: 18; overflow-y: auto; }
     Overview .card { height: 100%; }
     Overview.-high #cards { grid-rows: 15; max-height: 60%; }
     Overview.-narrow #cards { grid-rows: 5; }
-    Overview.-narrow.-tall #cards { grid-rows: 8; max-height: 24; }
-    Overview.-narrow.-high #cards { grid-rows: 8; max-height: 32; }
+    Overview.-narrow.-tall #cards { grid-rows: 9; max-height: 27; }
+    Overview.-narrow.-high #cards { grid-rows: 9; max-height: 36; }
     Overview #below { layout: grid; grid-size: 1; grid-rows: auto 1fr; height: 1fr; }
     Overview #needs { height: auto; max-height: 20; }
     Overview #changed { height: 100%; }
@@ -136,8 +136,8 @@ class Overview(Frame):
         yield Container(cards, Container(needs, evidence, changed, id="below"), id="body")
 
     def topics(self) -> Iterable[Topic]:
-        """Health, processes and branches of every environment."""
-        return self.board.topics("health", "processes", "resources", "repository")
+        """Health, processes, branches and migrations of every environment."""
+        return {MIGRATIONS, *self.board.topics("health", "processes", "resources", "repository")}
 
     def laid_out(self) -> None:
         """As many cards in a row as fit."""
@@ -168,7 +168,7 @@ class Overview(Frame):
     def changed(self, topic: Topic) -> None:
         """One environment's reading arrived."""
         for card in self.query(Card):
-            if card.environment == topic.environment:
+            if topic == MIGRATIONS or card.environment == topic.environment:
                 card.update(self.board)
         self._draw_needs()
         self._draw_changed()

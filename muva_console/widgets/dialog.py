@@ -120,6 +120,14 @@ class Words(Panel):
         self._given = list(lines)
         self.can_focus = focusable
 
+    def say_if_changed(self, lines: Sequence[Content]) -> None:
+        """Show other lines where they are others: for what is looked at again and again."""
+        alike = len(lines) == len(self._given) and all(
+            one.is_same(other) for one, other in zip(lines, self._given, strict=True)
+        )
+        if not alike:
+            self.say(lines)
+
     def say(self, lines: Sequence[Content]) -> None:
         """Show other lines."""
         self._given = list(lines)

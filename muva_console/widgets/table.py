@@ -139,12 +139,20 @@ class Table(Panel):
             self.refresh(layout=self.styles.is_auto_height)
         else:
             for index, (before, after) in enumerate(zip(old, new, strict=True)):
-                if before.key != after.key or not _same(before.cells, after.cells):
+                if before.key != after.key or not self.same(before, after):
                     self._refresh_row(index)
         if not new and not _same(before_empty, self._empty):
             self.refresh(layout=self.styles.is_auto_height)
         if cursor != self._cursor:
             self._set_cursor(cursor)
+
+    def same(self, before: Row, after: Row) -> bool:
+        """Whether two rows of one thing are drawn alike."""
+        return _same(before.cells, after.cells)
+
+    def titles(self) -> Sequence[Content]:
+        """What stands above the columns."""
+        return [Content.styled(column.title, "$t-muted") for column in self._columns]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Where the height is `auto`: the heading and a line each."""
@@ -202,8 +210,7 @@ class Table(Panel):
         if not self._rows:
             return self.draw(self._empty[y] if y < len(self._empty) else None, y)
         if self._heading and y == 0:
-            titles = [Content.styled(column.title, "$t-muted") for column in self._columns]
-            return self.draw(self._line(titles, Content("  ")), -1)
+            return self.draw(self._line(self.titles(), Content("  ")), -1)
         index = y - self._heading + self.scroll_offset.y
         if index >= len(self._rows):
             return self.draw(None, index)

@@ -35,6 +35,11 @@ def _text(
     }
 
 
+def _sql(keyword: str, string: str, comment: str) -> dict[str, str]:
+    """SQL: no colour of a level, and none of a band."""
+    return {"t-sql-keyword": keyword, "t-sql-string": string, "t-sql-comment": comment}
+
+
 def _bands(production: str, staging: str, other: str) -> dict[str, str]:
     return {"t-band-production": production, "t-band-staging": staging, "t-band-other": other}
 
@@ -64,6 +69,7 @@ _DARK = Theme(
             unknown="#6cb6ff",
             cursor="on #2b333d",
         ),
+        **_sql("bold #d5dae0", "#a99fc9", "italic #8b949e"),
         **_bands("bold #ffffff on #6e3fc9", "bold #ffffff on #1f5f66", "bold #ffffff on #3d444d"),
         "line": "#30363d",
         "line-focus": "#768390",
@@ -110,6 +116,7 @@ _LIGHT = Theme(
             unknown="#0757b8",
             cursor="on #dde3ea",
         ),
+        **_sql("bold #0b0e11", "#6a4d96", "italic #5b646e"),
         **_bands("bold #ffffff on #6e3fc9", "bold #ffffff on #1f6f78", "bold #ffffff on #6e7781"),
         "line": "#c9ced4",
         "line-focus": "#57606a",
@@ -191,6 +198,7 @@ _SIXTEEN = Theme(
             unknown="ansi_cyan bold",
             cursor="ansi_default reverse",
         ),
+        **_sql("ansi_default bold", "ansi_magenta", "ansi_default dim"),
         **_bands(
             "ansi_bright_white on ansi_magenta bold",
             "ansi_bright_white on ansi_blue bold",
@@ -228,6 +236,7 @@ _MONO = Theme(
             unknown="ansi_default bold",
             cursor="ansi_default reverse",
         ),
+        **_sql("ansi_default bold", "ansi_default", "ansi_default dim"),
         **_bands("ansi_default bold reverse", "ansi_default underline bold", "ansi_default bold"),
         **_ANSI_COMMON,
     },

@@ -575,6 +575,7 @@ class Estate:
             redact=lambda text: text,
             journal=self.journal,
             performer=self.performer,
+            migrations=self.feed("migrations"),
             environments={name: self.environment(name) for name in self.config.environments},
         )
         return MuvaApp(
