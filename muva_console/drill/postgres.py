@@ -201,7 +201,7 @@ async def create_databases(estate: Estate) -> None:
         for site in estate.sites.values():
             owner, application = estate.password(site.role), estate.password(f"{site.role}_app")
             # token_urlsafe knows no quotes; CREATE ROLE takes no parameters.
-            await admin.execute(f"create role {site.role} login createrole password '{owner}'")
+            await admin.execute(f"create role {site.role} login createrole createdb password '{owner}'")
             await admin.execute(f"grant pg_monitor, pg_signal_backend to {site.role}")
             await admin.execute(
                 f"create role {site.role}_app login password '{application}' in role service_role bypassrls"

@@ -24,13 +24,14 @@ from muva_console.ops.database.restore_side import restore_beside
 from muva_console.ops.database.rights import Rights, rights_of
 from muva_console.ops.database.rows import count_rows, highest_version, tables_to_count
 from muva_console.ops.database.side import renaming, side_name
-from muva_console.ops.database.target import Libpq, Target
+from muva_console.ops.database.target import Libpq, Served, Target
 from muva_console.ops.errors import OpsError, Refused
 from muva_console.ops.health.words import spell_span
 from muva_console.ops.links.postgres_session import PostgresSession
 from muva_console.ops.migrations.locking import take
 from muva_console.ops.operations import Event, EventKind, Plan, PlannedCommand, Tier
 from muva_console.ops.readings import utc_now
+from muva_console.ops.release.served import same
 from muva_console.ops.text import sanitise_line
 
 NAME = "db-restore"
@@ -55,6 +56,7 @@ class Ground:
     """Rows of now."""
     history: str
     """The highest version of now."""
+    served: Served
 
     @property
     def side(self) -> str:
@@ -139,7 +141,7 @@ class RestoreOperation:
         await session.execute("ROLLBACK")
         return Ground(
             path=path, backup=named(path), record=record, contents=held, rights=rights, programs=programs,
-            at=at, counts=counts, history=history,
+            at=at, counts=counts, history=history, served=await target.commit(),
         )  # fmt: skip
 
     async def _found(self) -> Path:
@@ -317,8 +319,8 @@ def _rows_told(ground: Ground) -> list[str]:
     if record.history != ground.history:
         held = record.history or "none"
         lines.append(f"the highest migration is {ground.history or 'none'} now, {held} in the backup")
-    if record.commit_from != "unknown":
-        lines.append(f"the backup is {served_as(record)}: the code that runs now may want another schema")
+    if record.commit_from != "unknown" and not same(record.commit, ground.served.commit):
+        lines.append(f"the backup is {served_as(record)}: the code of now may want another schema")
     return lines
 
 
