@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muva_console.ops.migrations import text
 from muva_console.ops.migrations.cache import ContentCache
-from muva_console.ops.migrations.drift import diff, layout, same_of, stands_in
+from muva_console.ops.migrations.drift import diff, layout, plain_of, same_of, stands_in
 from muva_console.ops.migrations.text import Memory, shape_of, shapes_of
 
 STATEMENTS = (
@@ -33,6 +33,41 @@ def test_a_record_stands_in_the_file_it_came_from(parts: list[tuple[str, str]]) 
     for place in range(len(record)):
         fewer = record[:place] + record[place + 1 :]
         assert not stands_in(fewer, file.encode())
+
+
+PIECES = (
+    "select", "A", "b_", "E", "e'a\\'b'", "'", "''", "'x Y'", '"', '"Q r"', "$$", "$t$", "$1", "t$", "--",
+    "-", "\n", " ", "/*", "*/", "/", "*", "(", ")", ",", ";", "<", "=", "1", "1.5", "é", "::",
+)  # fmt: skip
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(["", " ", "\n", "/* c */"]))),
+    st.lists(st.sampled_from(["", " ", "  ", "-- c\n", ";", "/**/"]), min_size=1),
+    st.booleans(),
+)
+def test_what_is_alike_without_the_parser_is_alike_with_it(
+    parts: list[tuple[str, str]], others: list[str], upper: bool
+) -> None:
+    one = "".join(piece + blank for piece, blank in parts)
+    two = "".join(
+        (piece.upper() if upper else piece) + others[place % len(others)]
+        for place, (piece, _) in enumerate(parts)
+    )
+    a, b = plain_of(one.encode()), plain_of(two.encode())
+    shapes = shape_of(one.encode()), shape_of(two.encode())
+    if a is not None and a == b and all(shapes):
+        assert shapes[0] == shapes[1]
+
+
+def test_most_rewritten_records_need_no_parser() -> None:
+    file = (
+        b"-- who\ncreate table t (\n  a int, -- 'a'\n  b text default 'x; y'\n);\n/* z */ select $$ A -- $$;"
+    )
+    record = "CREATE TABLE t( a  int,b text DEFAULT 'x; y' );select $$ A -- $$"
+    assert plain_of(file) == plain_of(record.encode()) is not None
+    assert plain_of(file) != plain_of(record.replace("x; y", "x;  y").encode())
 
 
 @pytest.mark.parametrize(
@@ -83,6 +118,11 @@ create index bookings_note_idx on public.bookings (note);
         "+create index bookings_note_idx on public.bookings(note);",
     ]
     assert (found.changed, found.added) == (3, 3)
+
+
+async def test_what_begins_with_no_keyword_is_not_passed_over() -> None:
+    found = await diff(["select 1"] * 5 + ["x y"], b"select 1;\n" * 5)
+    assert not found.same and found.lines[-1].startswith("-") and "x y" in found.lines[-1]
 
 
 async def test_a_diff_is_bounded_harmless_and_without_secrets() -> None:

@@ -88,6 +88,62 @@ def _begin_of(text: bytes, at: int, wanted: bytes) -> int:
 _BLANK = frozenset([b" ", b"\t", b"\r", b"\n", b"\f", b"\v", b";"])
 
 
+def plain_of(text: bytes) -> tuple[bytes, list[bytes]] | None:
+    """A text without comments, semicolons and needless white space, in lower case, but for what is quoted,
+    which stands beside it; None where that takes the parser. Texts that are alike so have one shape, and
+    this takes a third of the time.
+    """
+    text = text.removeprefix(b"\xef\xbb\xbf")
+    parts: list[bytes] = []
+    quoted: list[bytes] = []
+    at = 0
+    for found in _QUOTED.finditer(text):
+        start = found.start()
+        before = text[at:start]
+        parts.append(before)
+        word = found[0]
+        at = found.end()
+        if word[:1] in b"-/":
+            parts.append(b" ")
+            continue
+        # a backslash may end no E'', a dollar may belong to the name before it
+        last = before[-1:]
+        if last and word[:1] in b"'$" and (last.isalnum() or last in b"_$" or last >= b"\x80"):
+            return None
+        parts.append(b"\0")
+        quoted.append(word)
+    parts.append(text[at:])
+    code = b"".join(parts)
+    # a quote that nobody closes, a comment in a comment
+    if any(odd in code for odd in _ODD) or code.count(b"\0") != len(quoted):
+        return None
+    code = b" ".join(code.replace(b";", b" ").split()).lower()
+    if b"\0 \0" in code:  # texts one below the other are one, beside each other they are a mistake
+        return None
+    return _AROUND.sub(rb"\1", code), quoted
+
+
+_ODD = (b"'", b'"', b"/*", b"*/", b"$")
+# two quotes within a text are two texts side by side: as good, and found faster
+_QUOTED = re.compile(
+    rb"""--[^\n\r]*+|/\*(?:(?!/\*|\*/).)*+\*/|'[^']*+'|"[^"]*+\""""
+    rb"""|\$((?:[A-Za-z_\x80-\xff][\w\x80-\xff]*+)?)\$.*?\$\1\$""",
+    re.DOTALL,
+)
+_AROUND = re.compile(rb" ?([(),]) ?")
+
+
+def _alike(text: bytes, record: Sequence[str]) -> bool:
+    """Whether a text and what was recorded are told to be the same without the parser."""
+    if stands_in(record, text):
+        return True
+    ran = ";\n".join(record).encode("utf-8", "replace")
+    if max(len(text), len(ran)) > COMPARED:
+        return False
+    ours = plain_of(text)
+    return ours is not None and ours == plain_of(ran)
+
+
 async def same_of(
     pairs: Sequence[tuple[bytes, Sequence[str]]], *, cache: ContentCache | None = None
 ) -> list[bool | None]:
@@ -95,7 +151,7 @@ async def same_of(
     white space and case; None where that cannot be told (no UTF-8, no words, too large).
     """
     found: list[bool | None] = await asyncio.to_thread(
-        lambda: [stands_in(record, text) or None for text, record in pairs]
+        lambda: [_alike(text, record) or None for text, record in pairs]
     )
     rest = []
     for place, (text, record) in enumerate(pairs):
@@ -127,7 +183,8 @@ def _diff(record: Sequence[str], text: bytes, recorded: str, file: str) -> Drift
     theirs = [part for one in record for part in split(one.encode("utf-8", "replace"))]
     ours = split(text)
     shapes = [[shape_of(one) or one.hex() for one in side] for side in (theirs, ours)]
-    if shapes[0] == shapes[1]:
+    whole = [shape_of(one) for one in (";\n".join(record).encode("utf-8", "replace"), text)]
+    if shapes[0] == shapes[1] or (whole[0] and whole[0] == whole[1]):
         return Drift(same=True)
     known, present = set(shapes[0]), set(shapes[1])
     sides = [[line for one in side for line in layout(one)] for side in (theirs, ours)]
@@ -164,9 +221,13 @@ def split(text: bytes) -> list[bytes]:
     if "\0" in words:
         return [text]
     try:
-        return [part.encode() for part in postgast.split(words, method="scanner")]
+        parts = [part.encode() for part in postgast.split(words, method="scanner")]
     except postgast.PgQueryError:
         return [text]
+    # the scanner's way to split passes over what begins with no keyword
+    there = words_of(text)
+    told = sum(len(words_of(part) or ()) for part in parts)
+    return parts if there is not None and told == len(there) else [text]
 
 
 def layout(statement: bytes) -> list[str]:

@@ -18,8 +18,9 @@ from muva_console.ops.migrations.cache import ContentCache, cache_in
 from muva_console.ops.migrations.drift import same_of
 from muva_console.ops.migrations.files import LARGEST, sort_files
 from muva_console.ops.migrations.history import SHOWN, harmless, read_history, read_statements
+from muva_console.ops.migrations.laying import Side, lay_out
 from muva_console.ops.migrations.leftovers import LOOKED_INTO, InvalidIndex, half_way, invalid_indexes
-from muva_console.ops.migrations.matrix import Column, Matrix, Side, lay_out
+from muva_console.ops.migrations.matrix import Column, Matrix
 from muva_console.ops.migrations.model import FileSet, History, MigrationFile
 from muva_console.ops.readings import utc_now
 from muva_console.ops.text import sanitise_line
