@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from muva_console.ops.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
+HandOver = Callable[[Plan, Confirmation], Awaitable[int]]
+"""Takes a confirmed plan to be performed elsewhere; returns the exit status."""
 
 _MARK = {
     EventKind.STEP: "▸",
@@ -49,11 +51,13 @@ async def act(
     confirm: str,
     plan_only: bool = False,
     as_json: bool = False,
+    hand_over: HandOver | None = None,
 ) -> int:
     """Plan, show, ask, perform; returns the exit status: 0 done (or planned), 1 failed or not confirmed.
 
     Narration goes to standard error; with `as_json` the plan and the events go to standard output as one
-    document. Raises OpsError when it cannot be planned, Refused when it may not be done.
+    document. With `hand_over` a confirmed plan is not performed here: its status is the
+    answer. Raises OpsError when it cannot be planned, Refused when it may not be done.
     """
     plan = await workspace.performer.prepare(operation)
     for line in plan_lines(plan):
@@ -66,18 +70,23 @@ async def act(
     if confirmation is None:
         click.echo("muva: not confirmed, so nothing was done", err=True)
         return Exit.BAD
+    if hand_over is not None:
+        return await hand_over(plan, confirmation)
     events: list[Event] = []
     performed = workspace.performer.perform(operation, plan, confirmation)
     async with aclosing(performed):
         async for event in performed:
             events.append(event)
-            style = {EventKind.FAILED: "red", EventKind.WARNING: "yellow"}.get(event.kind)
-            click.echo(
-                click.style(f"{event.at:%H:%M:%S} {_MARK[event.kind]} {event.text}", fg=style), err=True
-            )
+            click.echo(event_line(event), err=True)
     if as_json:
         print_json({"plan": to_builtins(plan), "events": [to_builtins(event) for event in events]})
     return Exit.OK if events and events[-1].kind is EventKind.DONE else Exit.BAD
+
+
+def event_line(event: Event) -> str:
+    """An event as a line: when, a mark for its kind, and what."""
+    style = {EventKind.FAILED: "red", EventKind.WARNING: "yellow"}.get(event.kind)
+    return click.style(f"{event.at:%H:%M:%S} {_MARK[event.kind]} {event.text}", fg=style)
 
 
 def plan_lines(plan: Plan) -> list[str]:

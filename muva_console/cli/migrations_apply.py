@@ -16,7 +16,8 @@ from muva_console.cli.base import (
     wait,
 )
 from muva_console.ops.migrations.apply_ground import Choice, NothingToApply
-from muva_console.ops.operations import Operation
+from muva_console.ops.operations import Operation, Plan
+from muva_console.ops.performer import Confirmation
 from muva_console.ops.readings import Exit
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def apply(
     """
     if without_backup and not without_backup.strip():
         raise click.UsageError("--without-backup wants a reason")
+    if detach and dry:
+        raise click.UsageError("a dry run is not detached")
     choice = Choice(
         source=source,
         to=to,
@@ -84,7 +87,18 @@ def apply(
 
     async def run() -> int:
         async with invocation.workspace() as workspace:
-            operation = _operation(workspace, environment_of(workspace, environment), choice, dry)
+            chosen = environment_of(workspace, environment)
+            operation = _operation(workspace, chosen, choice, dry)
+
+            async def hand_over(plan: Plan, confirmation: Confirmation) -> int:
+                from muva_console.cli.jobs import start
+                from muva_console.ops.migrations.apply_job import arguments_of
+
+                told = arguments_of(choice)
+                return await start(
+                    workspace, operation.name, chosen.name, told, plan, confirmation, as_json=as_json
+                )
+
             try:
                 return await act(
                     workspace,
@@ -93,6 +107,7 @@ def apply(
                     confirm=confirm,
                     plan_only=plan_only or dry == "plan",
                     as_json=as_json,
+                    hand_over=hand_over if detach else None,
                 )
             except NothingToApply as nothing:
                 click.echo(f"muva: {nothing}", err=True)

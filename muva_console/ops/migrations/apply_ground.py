@@ -134,6 +134,9 @@ def ground_of(workspace: Workspace, environment: EnvironmentOps) -> Ground:
 
         context = environment.context()
         names = [name for name in HEALTH if (known := find(name)) is None or known.applies(context)]
+        database = environment.config.database
+        if database is not None and not database.critical_tables:
+            names.remove("critical-tables")
         return await run_checks(names, context)
 
     return Ground(
