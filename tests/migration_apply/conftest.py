@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from muva_console.config.load import load
 from muva_console.ops.migrations import applying
-from tests.postgres.server import Server, running_server
+from muva_console.ops.workspace import Workspace
+from tests.patience import HANG
+from tests.postgres.server import PASSWORD, Server, running_server
 
-from .world import World
+from .world import FOLDER, World
+
+TOML = """
+[project]
+checkout = "checkout"
+cache = "cache"
+[journal]
+directory = "journal"
+[environments.staging]
+branch = "staging"
+[environments.staging.database]
+host = "127.0.0.1"
+port = {port}
+name = "{name}"
+user = "postgres"
+password = {{ file = "password" }}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +59,25 @@ async def world(cluster: Server) -> AsyncIterator[World]:
         await link.close()
     assert made.other is not None
     await made.other.close(timeout=5)
+
+
+def commit(folder: Path, files: dict[str, str]) -> None:
+    checkout = folder / "checkout"
+    (checkout / FOLDER).mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (checkout / FOLDER / name).write_text(text)
+    git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q", "-b", "staging"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], check=True, timeout=HANG)
+
+
+@pytest.fixture
+async def workspace(world: World, tmp_path: Path) -> AsyncIterator[Workspace]:
+    config = tmp_path / "muva.toml"
+    config.write_text(TOML.format(port=world.server.port, name=world.name))
+    (tmp_path / "password").write_text(PASSWORD)
+    for path in (config, tmp_path / "password"):
+        path.chmod(0o600)
+    made = Workspace(load(config))
+    yield made
+    await made.close()

@@ -157,3 +157,20 @@ def text(world: World) -> bytes:
 
 def said_of(plan: Plan) -> str:
     return "\n".join([*(f"{one.where} {one.line} {one.why}" for one in plan.commands), *plan.risks])
+
+
+async def test_what_hurts_stands_in_the_plan(world: World) -> None:
+    await world.sql(
+        "create table t (id int, note text)", "insert into t select 1 from generate_series(1, 2000)"
+    )
+    world.put(
+        v1="alter table t drop column note;\nalter table t alter column id type bigint;\ndelete from t;"
+    )
+    plan = await world.plan()
+    told = said_of(plan)
+    assert "1:2 alter table t alter column id type bigint ACCESS EXCLUSIVE on public.t (2,000 rows" in told
+    assert "while it rewrites it" in told
+    for line, rule in ((1, "drop-column"), (2, "column-type"), (3, "delete-all")):
+        assert any(f"1_x.sql line {line} ({rule})" in risk for risk in plan.risks)
+    assert any("no way back of its own" in risk for risk in plan.risks)
+    assert plan.undo == ""

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from msgspec.structs import replace
 
-from muva_console.config.load import load
 from muva_console.ops.jobs.builders import aftermath
 from muva_console.ops.jobs.job import Job, jobs_of
 from muva_console.ops.jobs.model import JobState
@@ -23,48 +19,11 @@ from muva_console.ops.operations import EventKind
 from muva_console.ops.performer import Confirmation
 from muva_console.ops.workspace import Workspace
 from tests.patience import HANG
-from tests.postgres.server import PASSWORD
 
-from .world import FOLDER, World
+from .conftest import commit
+from .world import World
 
 YES = Confirmation(confirmed=True)
-TOML = """
-[project]
-checkout = "checkout"
-cache = "cache"
-[journal]
-directory = "journal"
-[environments.staging]
-branch = "staging"
-[environments.staging.database]
-host = "127.0.0.1"
-port = {port}
-name = "{name}"
-user = "postgres"
-password = {{ file = "password" }}
-"""
-
-
-def commit(folder: Path, files: dict[str, str]) -> None:
-    checkout = folder / "checkout"
-    (checkout / FOLDER).mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (checkout / FOLDER / name).write_text(text)
-    git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@example.org"]
-    for words in (["init", "-q", "-b", "staging"], ["add", "."], ["commit", "-qm", "x"]):
-        subprocess.run([*git, *words], check=True, timeout=HANG)
-
-
-@pytest.fixture
-async def workspace(world: World, tmp_path: Path) -> AsyncIterator[Workspace]:
-    config = tmp_path / "muva.toml"
-    config.write_text(TOML.format(port=world.server.port, name=world.name))
-    (tmp_path / "password").write_text(PASSWORD)
-    for path in (config, tmp_path / "password"):
-        path.chmod(0o600)
-    made = Workspace(load(config))
-    yield made
-    await made.close()
 
 
 async def begin(workspace: Workspace) -> Job:

@@ -77,6 +77,9 @@ async def test_killed_at_each_question_of_a_transaction(world: World) -> None:
     plan = await planned.plan()
     for number in range(1, commit + 1):  # 0 is the question for its own pid
         for when in ("before", "after"):
+            own = asked[number].startswith(("create", "insert", "INSERT", "COMMIT"))
+            if when == "after" and not own:
+                continue  # the same as before the next
             await clean(world)
             mortal(world, number, when)
             operation = ApplyMigrations(world.ground())
