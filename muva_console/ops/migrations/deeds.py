@@ -6,6 +6,7 @@ table made just before? how large is it?) is judged later, for all files togethe
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from enum import StrEnum
 
 from msgspec import Struct
@@ -151,5 +152,14 @@ class Read(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The first line that ends in CRLF; 0 where none does."""
     enums_used: tuple[str, ...] = ()
     """Values that ALTER TYPE … ADD VALUE adds and a later statement of the text uses."""
-    places: tuple[tuple[int, int, int], ...] = ()
-    """Byte, line and column of every deed that does not begin where its statement does."""
+    breaks: tuple[int, ...] = ()
+    """The bytes at which lines end."""
+    wide: tuple[int, ...] = ()
+    """The bytes that go on with a character."""
+
+    def place(self, at: int) -> tuple[int, int]:
+        """Line and column, in characters, of a byte; both from 1."""
+        line = bisect_right(self.breaks, at - 1)
+        begin = self.breaks[line - 1] + 1 if line else 0
+        more = bisect_right(self.wide, at - 1) - bisect_right(self.wide, begin - 1) if self.wide else 0
+        return line + 1, at - begin - more + 1

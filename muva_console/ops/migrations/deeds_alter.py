@@ -139,49 +139,49 @@ def add_column(column: Node, table: str, shift: int) -> Iterator[Deed]:
     filled = "default" in marks or "serial" in marks or "identity" in marks
     where = ("new column", "default") if filled else ("new column",)
     for one in constraints:
-        if one.get("contype") != "CONSTR_NOTNULL":
-            yield from constraint(one, table, shift, where, (name,))
+        yield from constraint(one, table, shift, where, (name,))
 
 
-def new_column(column: Node, table: str, shift: int) -> Iterator[Deed]:
+def new_column(column: Node, table: str, shift: int) -> list[Deed]:
     """A column of a new table, and its constraints."""
     marks, constraints, kind = _marks(column)
     name = column.get("colname", "")
-    yield Deed(
-        do=Do.COLUMN, on=table, name=name, type=kind, marks=marks, at=column.get("location", 0) + shift
-    )
+    at = column.get("location", 0) + shift
+    found = [Deed(do=Do.COLUMN, on=table, name=name, type=kind, marks=marks, at=at)]
     for one in constraints:
-        if one.get("contype") != "CONSTR_NOTNULL":
-            yield from constraint(one, table, shift, ("new table",), (name,))
+        found += constraint(one, table, shift, ("new table",), (name,))
+    return found
 
 
 def _marks(column: Node) -> tuple[tuple[str, ...], list[Node], str]:
-    """Marks of a column, its constraints and its type."""
+    """Marks of a column, its constraints but NOT NULL, and its type."""
     kind = type_name(column.get("typeName"))
-    marks, constraints = [], []
-    if kind in SERIAL:
-        marks += ["serial", "not null"]
-    for node in column.get("constraints", ()):
+    written = column.get("constraints")
+    serial = ("serial", "not null") if kind in SERIAL else ()
+    if not written:
+        return serial, [], kind
+    marks, constraints = list(serial), []
+    for node in written:
         one = node["Constraint"]
-        match one.get("contype"):
-            case "CONSTR_DEFAULT":
-                expression = one.get("raw_expr")
-                if not _is_null(expression):
-                    marks.append("default")
-                if not is_stable(expression):
-                    marks.append("volatile")
-            case "CONSTR_NOTNULL":
-                marks.append("not null")
-            case "CONSTR_PRIMARY":
-                marks += ["not null", "primary key"]
-                constraints.append(one)
-            case "CONSTR_IDENTITY":
-                marks += ["identity", "not null"]
-            case "CONSTR_GENERATED":
-                # PostgreSQL 18: virtual unless STORED is said
-                marks.append("stored" if one.get("generated_kind") == "s" else "virtual")
-            case _:
-                constraints.append(one)
+        what = one["contype"]
+        if what == "CONSTR_NOTNULL":
+            marks.append("not null")
+        elif what == "CONSTR_DEFAULT":
+            expression = one.get("raw_expr")
+            if not _is_null(expression):
+                marks.append("default")
+            if not is_stable(expression):
+                marks.append("volatile")
+        elif what == "CONSTR_PRIMARY":
+            marks += ("not null", "primary key")
+            constraints.append(one)
+        elif what == "CONSTR_IDENTITY":
+            marks += ("identity", "not null")
+        elif what == "CONSTR_GENERATED":
+            # PostgreSQL 18: virtual unless STORED is said
+            marks.append("stored" if one.get("generated_kind") == "s" else "virtual")
+        else:
+            constraints.append(one)
     return tuple(marks), constraints, kind
 
 
@@ -189,13 +189,11 @@ def _is_null(expression: Node | None) -> bool:
     return bool(expression) and bool(expression.get("A_Const", {}).get("isnull"))  # type: ignore[union-attr]
 
 
-def constraint(
-    node: Node, table: str, shift: int, where: Where = (), of: tuple[str, ...] = ()
-) -> Iterator[Deed]:
+def constraint(node: Node, table: str, shift: int, where: Where = (), of: tuple[str, ...] = ()) -> list[Deed]:
     """A constraint; `of` is the column that it is written with."""
     kind = _CONSTRAINTS.get(node.get("contype", ""))
     if kind is None:
-        return
+        return []
     marks = list(where)
     if node.get("skip_validation") or (kind == "FOREIGN KEY" and node.get("is_enforced") is False):
         marks.append("not valid")
@@ -210,13 +208,15 @@ def constraint(
             columns, to = not_null_columns(node.get("raw_expr")), ""
         case _:
             columns, to = tuple(text_of(node.get("keys", ()))) or of, node.get("indexname", "")
-    yield Deed(
-        do=Do.CONSTRAINT,
-        on=table,
-        name=node.get("conname", ""),
-        type=kind,
-        columns=columns,
-        to=to,
-        marks=tuple(marks),
-        at=at,
-    )
+    return [
+        Deed(
+            do=Do.CONSTRAINT,
+            on=table,
+            name=node.get("conname", ""),
+            type=kind,
+            columns=columns,
+            to=to,
+            marks=tuple(marks),
+            at=at,
+        )
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from muva_console.ops.migrations.deeds import Deed, Do
@@ -284,7 +284,7 @@ def _statistics(body: Node, shift: int) -> Iterator[Deed]:
         yield Deed(do=Do.ALTER, on=relation(node.get("RangeVar")), type=LOCKS[4], to="STATISTICS")
 
 
-Reader = Callable[[dict[str, Any], int], Iterator[Deed]]
+Reader = Callable[[dict[str, Any], int], Iterable[Deed]]
 
 MORE: dict[str, Reader] = {
     "DropStmt": _drop,

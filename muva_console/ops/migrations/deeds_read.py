@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from msgspec import structs
@@ -62,15 +62,12 @@ def _kind(data: bytes, start: int) -> str:
     return f"{first} {second[0]}" if second and first in WITH_OBJECT else first
 
 
-def deeds_of(raw: Raw) -> Iterator[Deed]:
+def deeds_of(raw: Raw) -> Iterable[Deed]:
     """What a statement does."""
-    reader = _READERS.get(raw.kind)
+    reader = _READERS.get(raw.kind) or MORE.get(raw.kind)
     if reader is not None:
-        yield from reader(raw.body, raw.shift)
-    elif raw.kind in MORE:
-        yield from MORE[raw.kind](raw.body, raw.shift)
-    else:
-        yield Deed(do=Do.OTHER, type=raw.kind)
+        return reader(raw.body, raw.shift)
+    return (Deed(do=Do.OTHER, type=raw.kind),)
 
 
 def _guess(data: bytes, raw: Raw) -> Iterator[Deed]:
@@ -102,7 +99,7 @@ def _is_alone(raw: Raw, deeds: tuple[Deed, ...]) -> bool:
 # --- tables and indexes
 
 
-def _create_table(body: Node, shift: int) -> Iterator[Deed]:
+def _create_table(body: Node, shift: int) -> list[Deed]:
     """Marks: ``if not exists``, ``temporary``, ``partition`` (of `to`), ``partitioned``."""
     table = relation(body.get("relation"))
     marks = []
@@ -116,12 +113,13 @@ def _create_table(body: Node, shift: int) -> Iterator[Deed]:
         parent = relation(body["inhRelations"][0]["RangeVar"]) if body.get("inhRelations") else ""
     if "partspec" in body:
         marks.append("partitioned")
-    yield Deed(do=Do.CREATE_TABLE, on=table, to=parent, marks=tuple(marks))
+    found = [Deed(do=Do.CREATE_TABLE, on=table, to=parent, marks=tuple(marks))]
     for node in body.get("tableElts", ()):
         if "ColumnDef" in node:
-            yield from new_column(node["ColumnDef"], table, shift)
+            found += new_column(node["ColumnDef"], table, shift)
         elif "Constraint" in node:
-            yield from constraint(node["Constraint"], table, shift, ("new table",))
+            found += constraint(node["Constraint"], table, shift, ("new table",))
+    return found
 
 
 def _create_table_as(body: Node, shift: int) -> Iterator[Deed]:
@@ -302,7 +300,7 @@ def _do(body: Node, shift: int) -> Iterator[Deed]:
                 yield structs.replace(deed, at=0)
 
 
-Reader = Callable[[dict[str, Any], int], Iterator[Deed]]
+Reader = Callable[[dict[str, Any], int], Iterable[Deed]]
 
 _READERS: dict[str, Reader] = {
     "AlterTableStmt": alter_table,

@@ -78,23 +78,24 @@ def type_name(node: Node | None) -> str:
     """A type as the catalog spells it (`format_type`): ``character varying(50)``, ``integer[]``."""
     if not node:
         return ""
-    names = text_of(node.get("names", ()))
-    if names[:1] == ["pg_catalog"]:
-        names = names[1:]
-    name = ".".join(names)
+    names = [one["String"]["sval"] for one in node.get("names", ())]
+    if len(names) > 1 and names[0] == "pg_catalog":
+        del names[0]
+    name = names[0] if len(names) == 1 else ".".join(names)
     name = _SPELLED.get(name, name)
-    modifiers = [
-        str(one["A_Const"].get("ival", {}).get("ival", 0))
-        for one in node.get("typmods", ())
-        if "A_Const" in one
-    ]
-    if modifiers and not name.startswith("interval"):
-        # the precision of a time stands within its name
-        head, space, tail = name.partition(" ")
-        inner = name.startswith("time") and space
-        listed = f"({','.join(modifiers)})"
-        name = f"{head}{listed} {tail}" if inner else f"{name}{listed}"
-    return name + "[]" * len(node.get("arrayBounds", ()))
+    if "typmods" in node:
+        name = _sized(name, node["typmods"])
+    return name + "[]" * len(node["arrayBounds"]) if "arrayBounds" in node else name
+
+
+def _sized(name: str, modifiers: list[Node]) -> str:
+    """With its length or precision, which stands within the name of a time."""
+    sizes = [str(one["A_Const"].get("ival", {}).get("ival", 0)) for one in modifiers if "A_Const" in one]
+    if not sizes or name.startswith("interval"):
+        return name
+    listed = f"({','.join(sizes)})"
+    head, space, tail = name.partition(" ")
+    return f"{head}{listed} {tail}" if space and name.startswith("time") else f"{name}{listed}"
 
 
 def walk(node: Any) -> Iterator[tuple[str, Node]]:
@@ -116,8 +117,11 @@ def walk(node: Any) -> Iterator[tuple[str, Node]]:
 
 def is_stable(expression: Node | None) -> bool:
     """Whether an expression gives one value in a whole statement, as far as is known."""
-    if not expression:
+    if not expression or "A_Const" in expression:
         return True
+    call = expression.get("FuncCall")
+    if call is not None and "args" not in call:
+        return call["funcname"][-1]["String"]["sval"].lower() in STABLE
     for name, body in walk(expression):
         if name == "FuncCall":
             if (text_of(body.get("funcname", ())) or [""])[-1].lower() not in STABLE:

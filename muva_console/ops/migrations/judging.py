@@ -34,7 +34,6 @@ class _Sheet:
     down: bool
     hazards: list[Hazard] = field(default_factory=list)
     statements: list[StatementReport] = field(default_factory=list)
-    places: dict[int, tuple[int, int]] = field(default_factory=dict)
     late: list[tuple[int, Deed]] = field(default_factory=list)
     """What only the end tells whether it is well."""
 
@@ -59,21 +58,22 @@ class Judge:
         for, and nothing is learnt from it.
         """
         sheet = _Sheet(path, read, down)
-        sheet.places = {at: (line, column) for at, line, column in read.places}
         self._sheets.append(sheet)
         flow = Flow(alone=any(one.alone for one in read.statements))
         known, file = self._known, self._file
         for number, stated in enumerate(read.statements):
             scene = Scene(file, read, number, known, down)
             locks = locks_of(stated.deeds, known, file)
-            self._add(sheet, number, flow.step(scene, locks))
+            if flow.concerns(stated, locks):
+                self._add(sheet, number, flow.step(scene, locks))
             for deed in stated.deeds:
                 rule = _RULES.get(deed.do)
                 if rule is not None and not _is_plain(deed):
                     self._add(sheet, number, rule(deed, scene))
                 if deed.do in _AT_THE_END:
                     sheet.late.append((number, deed))
-            self._add(sheet, number, self._brief(locks))
+            if locks:
+                self._add(sheet, number, self._brief(locks))
             sheet.statements.append(
                 StatementReport(
                     line=stated.line, column=stated.column, kind=stated.kind, locks=locks, alone=stated.alone
@@ -121,7 +121,7 @@ class Judge:
         if sheet.down and found.weight in _LOSES:
             level = Level.WARN
         stated = sheet.read.statements[number]
-        line, column = sheet.places.get(found.at, (stated.line, stated.column))
+        line, column = sheet.read.place(found.at) if found.at else (stated.line, stated.column)
         sheet.hazards.append(
             Hazard(
                 rule=found.rule,

@@ -4,7 +4,7 @@ alone: what was made when, columns and their types, which constraints prove what
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from muva_console.ops.migrations.deeds import Deed, Do, Stated
@@ -93,52 +93,54 @@ class Known:
 
     def take(self, deed: Deed, file: int, number: int, stated: Stated) -> None:
         """Learn what a deed does, done by statement `number` of file `file`."""
-        if deed.do not in _LEARNT:
-            return
-        match deed.do:
-            case Do.COLUMN | Do.ADD_COLUMN:
-                self.table(deed.on).columns[deed.name] = Column(deed.type, "not null" in deed.marks, file)
-            case Do.CREATE_TABLE:
-                self._create(deed, file)
-            case Do.CONSTRAINT:
-                self._constrain(deed, file, number, stated)
-            case Do.INDEX:
-                if not {"partial"} & set(deed.marks):
-                    self.table(deed.on).indexes.append(deed.columns)
-                if deed.name:
-                    name = f"{deed.on.rpartition('.')[0]}.{deed.name}"
-                    self.index_of[name] = (deed.on, file)
-                    self.index_columns[name] = deed.columns
-            case Do.DROP_COLUMN:
-                self.table(deed.on).columns.pop(deed.name, None)
-            case Do.SET_TYPE:
-                self.table(deed.on).columns.setdefault(deed.name, Column()).type = deed.type
-            case Do.SET_NOT_NULL | Do.DROP_NOT_NULL:
-                column = self.table(deed.on).columns.setdefault(deed.name, Column())
-                column.not_null = deed.do is Do.SET_NOT_NULL
-            case Do.VALIDATE:
-                self._validate(deed, file)
-            case Do.DROP_CONSTRAINT:
-                self.table(deed.on).checks.pop(deed.name, None)
-            case Do.RLS_ON | Do.RLS_OFF:
-                self.table(deed.on).rls = deed.do is Do.RLS_ON
-                self.uses_rls = True
-            case Do.POLICY:
-                self.table(deed.on).policies = True
-                self.uses_rls = True
-            case Do.DOMAIN_CHECK:
-                self.checked_types.add(deed.on)
-            case Do.VIEW | Do.FUNCTION | Do.CREATE_TYPE:
-                if "checked" in deed.marks:
-                    self.checked_types.add(deed.on)
-                self.born.setdefault(deed.on, file)
-            case Do.RENAME | Do.SET_SCHEMA:
-                self._rename(deed)
-            case Do.DROP if deed.type == "TABLE":
-                self.tables.pop(deed.on, None)
-                self.born.pop(deed.on, None)
-            case _:
-                pass
+        learn = _LEARN.get(deed.do)
+        if learn is not None:
+            learn(self, deed, file)
+        elif deed.do is Do.CONSTRAINT:
+            self._constrain(deed, file, number, stated)
+
+    def _column(self, deed: Deed, file: int) -> None:
+        self.table(deed.on).columns[deed.name] = Column(deed.type, "not null" in deed.marks, file)
+
+    def _index(self, deed: Deed, file: int) -> None:
+        if "partial" not in deed.marks:
+            self.table(deed.on).indexes.append(deed.columns)
+        if deed.name:
+            name = f"{deed.on.rpartition('.')[0]}.{deed.name}"
+            self.index_of[name] = (deed.on, file)
+            self.index_columns[name] = deed.columns
+
+    def _drop_column(self, deed: Deed, file: int) -> None:
+        self.table(deed.on).columns.pop(deed.name, None)
+
+    def _type(self, deed: Deed, file: int) -> None:
+        self.table(deed.on).columns.setdefault(deed.name, Column()).type = deed.type
+
+    def _nullable(self, deed: Deed, file: int) -> None:
+        column = self.table(deed.on).columns.setdefault(deed.name, Column())
+        column.not_null = deed.do is Do.SET_NOT_NULL
+
+    def _drop_constraint(self, deed: Deed, file: int) -> None:
+        self.table(deed.on).checks.pop(deed.name, None)
+
+    def _rls(self, deed: Deed, file: int) -> None:
+        self.table(deed.on).rls = deed.do is Do.RLS_ON
+        self.uses_rls = True
+
+    def _policy(self, deed: Deed, file: int) -> None:
+        self.table(deed.on).policies = True
+        self.uses_rls = True
+
+    def _made(self, deed: Deed, file: int) -> None:
+        if "checked" in deed.marks or deed.do is Do.DOMAIN_CHECK:
+            self.checked_types.add(deed.on)
+        if deed.do is not Do.DOMAIN_CHECK:
+            self.born.setdefault(deed.on, file)
+
+    def _drop(self, deed: Deed, file: int) -> None:
+        if deed.type == "TABLE":
+            self.tables.pop(deed.on, None)
+            self.born.pop(deed.on, None)
 
     def _create(self, deed: Deed, file: int) -> None:
         # what may be there already keeps what is known of it
@@ -180,7 +182,7 @@ class Known:
         elif deed.name not in of.unvalidated:
             of.validated_unknown = file
 
-    def _rename(self, deed: Deed) -> None:
+    def _rename(self, deed: Deed, file: int) -> None:
         schema, _, name = deed.on.rpartition(".")
         if deed.type == "COLUMN" and deed.do is Do.RENAME:
             of = self.table(deed.on)
@@ -196,10 +198,25 @@ class Known:
                 known[now] = known.pop(deed.on)  # type: ignore[assignment]
 
 
-_LEARNT = frozenset(
-    [
-        Do.CREATE_TABLE, Do.COLUMN, Do.ADD_COLUMN, Do.CONSTRAINT, Do.INDEX, Do.DROP_COLUMN, Do.SET_TYPE,
-        Do.SET_NOT_NULL, Do.DROP_NOT_NULL, Do.VALIDATE, Do.DROP_CONSTRAINT, Do.RLS_ON, Do.RLS_OFF, Do.POLICY,
-        Do.DOMAIN_CHECK, Do.VIEW, Do.FUNCTION, Do.CREATE_TYPE, Do.RENAME, Do.SET_SCHEMA, Do.DROP,
-    ]
-)  # fmt: skip
+_LEARN: dict[Do, Callable[[Known, Deed, int], None]] = {
+    Do.CREATE_TABLE: Known._create,
+    Do.COLUMN: Known._column,
+    Do.ADD_COLUMN: Known._column,
+    Do.INDEX: Known._index,
+    Do.DROP_COLUMN: Known._drop_column,
+    Do.SET_TYPE: Known._type,
+    Do.SET_NOT_NULL: Known._nullable,
+    Do.DROP_NOT_NULL: Known._nullable,
+    Do.VALIDATE: Known._validate,
+    Do.DROP_CONSTRAINT: Known._drop_constraint,
+    Do.RLS_ON: Known._rls,
+    Do.RLS_OFF: Known._rls,
+    Do.POLICY: Known._policy,
+    Do.DOMAIN_CHECK: Known._made,
+    Do.VIEW: Known._made,
+    Do.FUNCTION: Known._made,
+    Do.CREATE_TYPE: Known._made,
+    Do.RENAME: Known._rename,
+    Do.SET_SCHEMA: Known._rename,
+    Do.DROP: Known._drop,
+}

@@ -53,13 +53,10 @@ def read(text: bytes) -> Read:
         statements=statements,
         crlf=1 + text.count(b"\n", 0, text.index(b"\r\n")) if b"\r\n" in text else 0,
         remarks=read_remarks(text, statements) if b"muva" in lower or b"squawk" in lower else (),
-        enums_used=tuple(_enums_used(text, statements)),
-        places=tuple(_places(places, statements)),
+        enums_used=tuple(_enums_used(text, statements)) if b"value" in lower else (),
+        breaks=tuple(places.breaks),
+        wide=() if text.isascii() else tuple(at for at, byte in enumerate(text) if byte & 0xC0 == 0x80),
     )
-
-
-def _places(places: Places, statements: tuple[Stated, ...]) -> list[tuple[int, int, int]]:
-    return [(deed.at, *places(deed.at)) for one in statements for deed in one.deeds if deed.at]
 
 
 def _enums_used(text: bytes, statements: tuple[Stated, ...]) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from muva_console.ops.links.sqltext import quote_name
@@ -175,6 +176,7 @@ def columns_sql(columns: tuple[str, ...]) -> str:
     return ", ".join(_one(one) for one in columns if one) or "…"
 
 
+@lru_cache(maxsize=8192)
 def _one(name: str) -> str:
     return name if _BARE.fullmatch(name) else quote_name(name)
 

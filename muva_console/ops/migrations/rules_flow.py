@@ -38,6 +38,12 @@ class Flow:
     """Something of the file cannot run in a transaction, so that none holds it together."""
     own_told: bool = False
 
+    def concerns(self, stated: Stated, locks: tuple[Taken, ...]) -> bool:
+        """Whether `step` may have anything to tell, or to remember."""
+        if stated.alone or (locks and not self.alone) or self.exclusive:
+            return True
+        return any(deed.do in _WATCHED for deed in stated.deeds)
+
     def step(self, scene: Scene, locks: tuple[Taken, ...]) -> Iterator[Found]:
         """What the next statement adds; `locks` are those it takes on what was there before."""
         stated = scene.stated

@@ -31,7 +31,9 @@ def _add_column(deed: Deed, scene: Scene) -> Iterator[Found]:
     if scene.is_new(deed.on):
         return
     table, column, marks = sql(deed.on), columns_sql((deed.name,)), deed.marks
-    fill = _BACKFILL.format(table=table, column=column, type=deed.type)
+
+    def fill() -> str:
+        return _BACKFILL.format(table=table, column=column, type=deed.type)
 
     def found(rule: str, what: str, weight: Weight, safe: str) -> Found:
         return Found(rule, what, weight, (deed.on,), safe, deed.at, READS_AND_WRITES)
@@ -60,7 +62,7 @@ def _add_column(deed: Deed, scene: Scene) -> Iterator[Found]:
             "volatile-default",
             f"the default of {column} may differ from row to row: {table} is rewritten",
             Weight.TIME,
-            fill,
+            fill(),
         )
     elif _dotted_type(deed.type) in scene.known.checked_types:
         yield found(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 WHOLE = 64 * 1024
@@ -39,14 +40,13 @@ class Places:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._breaks: list[int] | None = None
+        self.breaks = _breaks(data)
+        """The bytes at which lines end."""
 
     def __call__(self, at: int) -> tuple[int, int]:
         """Of the byte `at`."""
-        if self._breaks is None:
-            self._breaks = _breaks(self._data)
-        line = bisect_right(self._breaks, at - 1)
-        begin = self._breaks[line - 1] + 1 if line else 0
+        line = bisect_right(self.breaks, at - 1)
+        begin = self.breaks[line - 1] + 1 if line else 0
         return line + 1, len(self._data[begin:at].decode("utf-8", "replace")) + 1
 
 
@@ -100,17 +100,25 @@ def _first(data: bytes, start: int, end: int) -> int:
 
 def parse_tree(data: bytes) -> list[dict[str, Any]] | None:
     """The statements' trees; None where they are too deep to be read."""
+    parse, free, check_error, decode = _library()
+    result = parse(data)
+    try:
+        if result.error:
+            check_error(result)
+        tree = result.parse_tree
+    finally:
+        free(result)
+    try:
+        return decode(tree).get("stmts", [])  # type: ignore[no-any-return]
+    except (RecursionError, ValueError):  # msgspec's own is a ValueError
+        return None
+
+
+@cache
+def _library() -> tuple[Any, Any, Any, Any]:
+    """Postgast's functions, imported when the first text is parsed."""
     import msgspec
     from postgast.errors import check_error
     from postgast.native import lib
 
-    result = lib.pg_query_parse(data)
-    try:
-        check_error(result)
-        tree = result.parse_tree
-    finally:
-        lib.pg_query_free_parse_result(result)
-    try:
-        return msgspec.json.decode(tree).get("stmts", [])  # type: ignore[no-any-return]
-    except (RecursionError, msgspec.DecodeError):
-        return None
+    return lib.pg_query_parse, lib.pg_query_free_parse_result, check_error, msgspec.json.decode
