@@ -12,6 +12,7 @@ import hashlib
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from muva_console.ops.database.narrated import Tell
 from muva_console.ops.errors import OpsError
@@ -38,10 +39,11 @@ NOTICES = 40
 FRESH = "RESET SESSION AUTHORIZATION; RESET ALL; DISCARD TEMP"
 """Every file begins with the session as it was at first, as with the Supabase CLI (it says RESET ALL)."""
 NOTICED = (
-    "SELECT pg_catalog.set_config(name, '5s', true) FROM pg_catalog.pg_settings"
+    "SELECT pg_catalog.set_config(name, $1, false) FROM pg_catalog.pg_settings"
     " WHERE name = 'client_connection_check_interval'"
 )
-"""So that the server gives up a transaction whose console is gone (PostgreSQL 14 and later know it)."""
+"""So that the server gives up a transaction whose console is gone (PostgreSQL 14 and later know it, on
+Linux). What runs alone goes on: given up, it would leave an invalid index."""
 
 
 class ApplyFailed(OpsError):
@@ -174,6 +176,7 @@ class Applying:
         point, session = self._point, self._session
         assert point is not None
         point.transaction, point.piece, point.records, point.phase = None, None, records, "before it began"
+        await self._given_up_after("5s")
         await session.execute("BEGIN")
         ((point.transaction,),) = await session.fetch("SELECT pg_catalog.txid_current()")
         await self._set_limits()
@@ -189,6 +192,10 @@ class Applying:
         if records:
             self._columns |= WANTED
 
+    async def _given_up_after(self, span: str) -> None:
+        with suppress(StatementError):
+            await self._session.fetch(NOTICED, span)
+
     async def _set_limits(self) -> None:
         """Of the transaction that is open."""
         settings = self._ground.settings
@@ -196,7 +203,6 @@ class Applying:
             f"SET LOCAL lock_timeout = {_ms(settings.lock_timeout)}; "
             f"SET LOCAL statement_timeout = {_ms(settings.statement_timeout)}"
         )
-        await self._session.fetch(NOTICED)
         self._limit = float(settings.statement_timeout)
 
     async def _record(self, step: Step) -> None:
@@ -246,6 +252,7 @@ class Applying:
         assert point is not None
         point.transaction, point.piece, point.records = None, piece, False
         point.phase = f"at statement {piece.number} (line {piece.line})"
+        await self._given_up_after("0")
         # Its lock hinders neither reads nor writes, and a wait that is given up leaves an invalid index.
         patient = " concurrently" in piece.text.lower()
         await session.execute(
