@@ -44,6 +44,7 @@ _COMMANDS = {
         "What is applied where, what it would lock, apply, and the way back.",
     ),
     "db": ("muva_console.cli.db", "The databases as a whole: back up, list backups, restore."),
+    "jobs": ("muva_console.cli.jobs", "Acts that go on by themselves: list, follow, stop."),
     "journal": ("muva_console.cli.journal", "Who did what when: read, verify, export."),
     "drill": ("muva_console.cli.drill", "Practice on a small real estate on this machine."),
 }
