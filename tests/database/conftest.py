@@ -141,6 +141,16 @@ def changed(target: Target, more: dict[str, Any]) -> Target:
 
 
 @pytest.fixture
+async def stock(server: Server, tmp_path: Path) -> AsyncIterator[Shop]:
+    """A database that is backed up and never changed: the template of the others."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    made = shop_of(server.port, "shop_template", folder)
+    yield made
+    await made.target.link.close()
+
+
+@pytest.fixture
 async def shop(server: Server, tmp_path: Path) -> AsyncIterator[Shop]:
     """A database of its own for the test; its user owns it and may create databases."""
     name = f"shop{next(_number)}"

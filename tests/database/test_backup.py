@@ -29,7 +29,7 @@ from .killing import killed_at
 pytestmark = pytest.mark.xdist_group("database")
 
 
-async def test_a_backup_is_named_recorded_and_the_old_ones_go(shop: Shop) -> None:
+async def test_a_backup_is_named_recorded_and_the_old_ones_go(stock: Shop) -> None:
     now = utc_now()
     old = backup_name("test", now - timedelta(days=31), "a" * 12)
     young, others = (
@@ -37,16 +37,16 @@ async def test_a_backup_is_named_recorded_and_the_old_ones_go(shop: Shop) -> Non
         backup_name("production", now - timedelta(days=90), "c" * 12),
     )
     for name in (old, young, others):
-        (shop.folder / name).write_bytes(b"PGDMP")
-    (shop.folder / old).with_suffix(".json").write_text("{}")
-    operation = BackupOperation(shop.target)
+        (stock.folder / name).write_bytes(b"PGDMP")
+    (stock.folder / old).with_suffix(".json").write_text("{}")
+    operation = BackupOperation(stock.target)
     plan = await operation.plan()
     assert plan.tier is Tier.NONE
-    assert [command.line for command in plan.commands[1:]] == [f"rm {shop.folder / old}"]
-    last = await shop.run(operation, plan)
-    assert last.kind is EventKind.DONE, shop.told()
-    made = next(path for path in shop.dumps() if COMMIT in path.name)
-    assert shop.files() == sorted([young, others, made.name, made.with_suffix(".json").name])
+    assert [command.line for command in plan.commands[1:]] == [f"rm {stock.folder / old}"]
+    last = await stock.run(operation, plan)
+    assert last.kind is EventKind.DONE, stock.told()
+    made = next(path for path in stock.dumps() if COMMIT in path.name)
+    assert stock.files() == sorted([young, others, made.name, made.with_suffix(".json").name])
     assert (
         stat.S_IMODE(made.stat().st_mode) == stat.S_IMODE(made.with_suffix(".json").stat().st_mode) == 0o600
     )
@@ -55,103 +55,104 @@ async def test_a_backup_is_named_recorded_and_the_old_ones_go(shop: Shop) -> Non
     assert record.rows == {"public.guests": 100, "public.bookings": 50}
     assert (record.history, record.commit, record.commit_from) == ("20250101", COMMIT, "served")
     assert record.size == made.stat().st_size
-    (found, *_) = (await find_backups(shop.folder, "test")).found
+    (found, *_) = (await find_backups(stock.folder, "test")).found
     assert found.path == made
     assert (await verify(found, programs())).good
-    assert PASSWORD not in shop.told() + str(shop.target.log.records())
+    assert PASSWORD not in stock.told() + str(stock.target.log.records())
 
 
-async def test_the_rows_are_those_of_the_snapshot_and_a_failure_prunes_nothing(shop: Shop) -> None:
+async def test_the_rows_are_those_of_the_snapshot_and_a_failure_prunes_nothing(stock: Shop) -> None:
     old = backup_name("test", utc_now() - timedelta(days=31), "a" * 12)
-    (shop.folder / old).write_bytes(b"PGDMP")
-    blocker = await connect(shop.port, shop.name)
+    (stock.folder / old).write_bytes(b"PGDMP")
+    blocker = await connect(stock.port, stock.name)
     await blocker.execute("begin; lock table bookings in access exclusive mode")
-    work = asyncio.create_task(shop.run(BackupOperation(shop.target)))
+    work = asyncio.create_task(stock.run(BackupOperation(stock.target)))
     ((pid,),) = await _until(
-        shop, "application_name = 'muva-console' and wait_event_type = 'Lock' and query ~ 'LOCK'"
+        stock, "application_name = 'muva-console' and wait_event_type = 'Lock' and query ~ 'LOCK'"
     )
     # while pg_dump waits: what is written now is not in the snapshot
-    await shop.sql("insert into guests values (101, 'x')")
+    await stock.sql("insert into guests values (101, 'x')")
     dump = next(child for child in psutil.Process().children(recursive=True) if child.name() == "pg_dump")
     assert PASSWORD not in " ".join(dump.cmdline())
     await blocker.execute("commit")
-    assert (await work).kind is EventKind.DONE, shop.told()
-    record = await read_record(next(path for path in shop.dumps() if COMMIT in path.name))
+    assert (await work).kind is EventKind.DONE, stock.told()
+    record = await read_record(next(path for path in stock.dumps() if COMMIT in path.name))
     assert record is not None
     assert record.rows["public.guests"] == 100
-    assert old not in shop.files()
+    await stock.sql("delete from guests where id > 100")
+    assert old not in stock.files()
 
-    (shop.folder / old).write_bytes(b"PGDMP")
-    before = shop.files()
+    (stock.folder / old).write_bytes(b"PGDMP")
+    before = stock.files()
     await blocker.execute("begin; lock table bookings in access exclusive mode")
-    work = asyncio.create_task(shop.run(BackupOperation(shop.target)))
+    work = asyncio.create_task(stock.run(BackupOperation(stock.target)))
     ((pid,),) = await _until(
-        shop, "application_name = 'muva-console' and wait_event_type = 'Lock' and query ~ 'LOCK'"
+        stock, "application_name = 'muva-console' and wait_event_type = 'Lock' and query ~ 'LOCK'"
     )
-    await shop.sql(f"select pg_terminate_backend({pid})")
+    await stock.sql(f"select pg_terminate_backend({pid})")
     last = await work
     await blocker.close(timeout=HANG)
     assert last.kind is EventKind.FAILED
     assert "connection was lost" in last.text
-    assert shop.files() == before
+    assert stock.files() == before
 
 
-async def _until(shop: Shop, condition: str) -> list[tuple[object, ...]]:
-    query = f"select pid from pg_stat_activity where datname = '{shop.name}' and {condition}"
+async def _until(stock: Shop, condition: str) -> list[tuple[object, ...]]:
+    query = f"select pid from pg_stat_activity where datname = '{stock.name}' and {condition}"
     async with asyncio.timeout(HANG):
-        while not (rows := await shop.sql(query, database="postgres")):
+        while not (rows := await stock.sql(query, database="postgres")):
             await asyncio.sleep(0.02)
     return rows
 
 
-async def test_one_that_is_given_up_leaves_nothing_behind(shop: Shop) -> None:
-    blocker = await connect(shop.port, shop.name)
+async def test_one_that_is_given_up_leaves_nothing_behind(stock: Shop) -> None:
+    blocker = await connect(stock.port, stock.name)
     await blocker.execute("begin; lock table bookings in access exclusive mode")
-    operation = BackupOperation(shop.target)
+    operation = BackupOperation(stock.target)
     plan = await operation.plan()
     async with aclosing(operation.perform(plan)) as events:  # type: ignore[type-var]
         async for event in events:
             if "pg_dump" in event.text:
                 break
         await _until(
-            shop, "application_name = 'muva-console' and wait_event_type = 'Lock' and query ~ 'LOCK'"
+            stock, "application_name = 'muva-console' and wait_event_type = 'Lock' and query ~ 'LOCK'"
         )
     await blocker.close(timeout=HANG)
-    assert shop.files() == []
+    assert stock.files() == []
     assert not [one for one in psutil.Process().children(recursive=True) if one.name() == "pg_dump"]
 
 
-async def test_without_room_nothing_is_left_and_it_says_so(shop: Shop, tmp_path: Path) -> None:
+async def test_without_room_nothing_is_left_and_it_says_so(stock: Shop, tmp_path: Path) -> None:
     narrow = tmp_path / "narrow"
     narrow.mkdir()
     for name in ("pg_dump", "pg_restore"):
         script = f'#!/bin/sh\ntrap "" XFSZ\nulimit -f 1\nexec {programs() / name} "$@"\n'
         (narrow / name).write_text(script)
         (narrow / name).chmod(0o755)
-    target = shop_of(shop.port, shop.name, shop.folder, backups={"programs": narrow}).target
-    last = await shop.run(BackupOperation(target))
+    target = shop_of(stock.port, stock.name, stock.folder, backups={"programs": narrow}).target
+    last = await stock.run(BackupOperation(target))
     assert last.kind is EventKind.FAILED
     assert "there is no room for the backup" in last.text
-    assert shop.files() == []
+    assert stock.files() == []
 
 
-async def test_a_killed_console_leaves_no_backup_and_the_next_one_tidies(shop: Shop) -> None:
-    await asyncio.to_thread(killed_at, "are on the disk", shop.port, shop.name, shop.folder, None)
-    (left,) = shop.files()
+async def test_a_killed_console_leaves_no_backup_and_the_next_one_tidies(stock: Shop) -> None:
+    await asyncio.to_thread(killed_at, "are on the disk", stock.port, stock.name, stock.folder, None)
+    (left,) = stock.files()
     assert left.endswith(".dump.partial")
-    (shop.folder / left.replace(".dump.partial", ".json")).write_text("{}")
+    (stock.folder / left.replace(".dump.partial", ".json")).write_text("{}")
 
     # one that somebody still writes stays
-    held = shop.folder / (backup_name("test", utc_now(), "d" * 12) + ".partial")
+    held = stock.folder / (backup_name("test", utc_now(), "d" * 12) + ".partial")
     with held.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert (await shop.run(BackupOperation(shop.target))).kind is EventKind.DONE
-    assert f"removed {left}" in shop.told(EventKind.WARNING)
-    assert "json" in shop.told(EventKind.WARNING)
-    assert held.name in shop.files()
+        assert (await stock.run(BackupOperation(stock.target))).kind is EventKind.DONE
+    assert f"removed {left}" in stock.told(EventKind.WARNING)
+    assert "json" in stock.told(EventKind.WARNING)
+    assert held.name in stock.files()
     # and the record of a good one stays, too
-    assert (await shop.run(BackupOperation(shop.target))).kind is EventKind.DONE
-    assert len([name for name in shop.files() if name.endswith(".json")]) == len(shop.dumps()) >= 1
+    assert (await stock.run(BackupOperation(stock.target))).kind is EventKind.DONE
+    assert len([name for name in stock.files() if name.endswith(".json")]) == len(stock.dumps()) >= 1
 
 
 async def test_programs_that_do_not_fit_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

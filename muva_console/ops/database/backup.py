@@ -150,12 +150,12 @@ async def facts_of(session: PostgresSession) -> Facts:
 
 async def take_backup(target: Target, tell: Tell) -> Taken:
     """Make and check a backup, telling how it goes; nothing is left of one that failed. Raises OpsError."""
-    began, at = time.monotonic(), utc_now()
+    began = time.monotonic()
     folder = folder_of(target)
     await _ready(folder, target.environment, tell)
     served = await target.commit()
     tell(EventKind.STEP, served.told)
-    path = folder / backup_name(target.environment, at, served.commit)
+    at, path = await _free_name(folder, target.environment, served.commit)
     async with target.session() as session, target.libpq() as libpq:
         facts = await facts_of(session)
         programs = await find_programs(target.backups.programs, facts.major, log=target.log)
@@ -186,6 +186,18 @@ async def take_backup(target: Target, tell: Tell) -> Taken:
                 raise
             await asyncio.to_thread(sync_folder, folder)
     return Taken(path=path, record=record)
+
+
+async def _free_name(folder: Path, environment: str, commit: str) -> tuple[datetime, Path]:
+    """Now, and the name of a backup of now. Names tell whole seconds: where there is one of this second, the
+    next is waited for.
+    """
+    while True:
+        at = utc_now()
+        path = folder / backup_name(environment, at, commit)
+        if not path.exists() and not Partial(path).path.exists():
+            return at, path
+        await asyncio.sleep(1.001 - at.microsecond / 1e6)
 
 
 class _Dumped(Struct, frozen=True, kw_only=True):
