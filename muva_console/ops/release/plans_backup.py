@@ -94,7 +94,7 @@ async def _backup(ctx: CheckContext) -> Finding:
         )
     found = await find_backups(backups.directory, name)
     listing = f"ls -lt {shlex.quote(str(backups.directory))}"
-    step = f"Make one: pg_dump --format=custom, named {name}-YYYYMMDDTHHMMSSZ-COMMIT.dump."
+    step = f"Make one: muva db backup --env {shlex.quote(name)}"
     if not found.found:
         return tell(
             Level.FAIL,
