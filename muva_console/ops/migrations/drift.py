@@ -91,7 +91,7 @@ _BLANK = frozenset([b" ", b"\t", b"\r", b"\n", b"\f", b"\v", b";"])
 def plain_of(text: bytes) -> tuple[bytes, list[bytes]] | None:
     """A text without comments, semicolons and needless white space, in lower case, but for what is quoted,
     which stands beside it; None where that takes the parser. Texts that are alike so have one shape, and
-    this takes a third of the time.
+    this takes half of the time.
     """
     text = text.removeprefix(b"\xef\xbb\xbf")
     parts: list[bytes] = []
@@ -117,7 +117,8 @@ def plain_of(text: bytes) -> tuple[bytes, list[bytes]] | None:
     # a quote that nobody closes, a comment in a comment
     if any(odd in code for odd in _ODD) or code.count(b"\0") != len(quoted):
         return None
-    code = b" ".join(code.replace(b";", b" ").split()).lower()
+    code = code.replace(b";", b" ")
+    code = b" ".join(_SIGNS.sub(rb" \g<0> ", code).split()).lower()
     if b"\0 \0" in code:  # texts one below the other are one, beside each other they are a mistake
         return None
     return _AROUND.sub(rb"\1", code), quoted
@@ -131,6 +132,8 @@ _QUOTED = re.compile(
     re.DOTALL,
 )
 _AROUND = re.compile(rb" ?([(),]) ?")
+# signs side by side stay so, for white space between two of them means something
+_SIGNS = re.compile(rb"[-+*/<>=~!@#%^&|`?:]+")
 
 
 def _alike(text: bytes, record: Sequence[str]) -> bool:
