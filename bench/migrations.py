@@ -3,8 +3,8 @@
 Against the least that has to be read for it, in the same run: the list of files of each branch and every
 content by git, and the three histories with their statements. Each is a process of its own that begins with
 an open eye: what it takes to start Python is not counted, what it imports to answer is. The records are what
-the Supabase CLI would have written; in "rewritten" each was written otherwise, in other letters and with other
-white space. A remembered status reads no content and no statement at all.
+the Supabase CLI would have written; in "rewritten" each was written otherwise: other letters, other white
+space. A remembered status reads no content and no statement at all.
 """
 
 from __future__ import annotations
