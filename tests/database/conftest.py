@@ -77,11 +77,11 @@ class Shop:
         finally:
             await connection.close(timeout=HANG)
 
-    def psql(self, query: str) -> str:
+    def psql(self, query: str, database: str = "postgres") -> str:
         """At once, whatever the event loop is at."""
         words = [str(programs() / "psql"), "-qAtX", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
         done = subprocess.run(
-            [*words, "-d", "postgres", "-c", query],
+            [*words, "-d", database, "-c", query],
             check=True, capture_output=True, timeout=HANG, env={"PGPASSWORD": PASSWORD},
         )  # fmt: skip
         return done.stdout.decode().strip()

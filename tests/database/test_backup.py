@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import stat
+import subprocess
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from muva_console.ops.backups import backup_name, find_backups, verify
-from muva_console.ops.database.backup import BackupOperation
+from muva_console.ops.database.backup import BackupOperation, take_backup
 from muva_console.ops.database.programs import find_programs
 from muva_console.ops.database.record import read_record
 from muva_console.ops.errors import OpsError
@@ -27,6 +28,9 @@ from .conftest import COMMIT, Shop, connect, shop_of
 from .killing import killed_at
 
 pytestmark = pytest.mark.xdist_group("database")
+
+WAITS = "application_name = 'muva-console' and wait_event_type = 'Lock' and query ~ 'LOCK'"
+"""pg_dump, at a table that somebody else holds."""
 
 
 async def test_a_backup_is_named_recorded_and_the_old_ones_go(stock: Shop) -> None:
@@ -61,40 +65,35 @@ async def test_a_backup_is_named_recorded_and_the_old_ones_go(stock: Shop) -> No
     assert PASSWORD not in stock.told() + str(stock.target.log.records())
 
 
-async def test_the_rows_are_those_of_the_snapshot_and_a_failure_prunes_nothing(stock: Shop) -> None:
+async def test_the_rows_of_the_record_are_those_of_the_dump(stock: Shop) -> None:
+    def tell(kind: EventKind, text: str) -> None:
+        if text.startswith("pg_dump"):  # the snapshot is taken, and pg_dump does not run yet
+            stock.psql("insert into guests values (101, 'x')", stock.name)
+
+    taken = await take_backup(stock.target, tell)
+    await stock.sql("delete from guests where id > 100")
+    assert taken.record.rows["public.guests"] == 100
+    words = [str(programs() / "pg_restore"), "--data-only", "--table=guests", "--file=-", str(taken.path)]
+    dumped = (await asyncio.to_thread(subprocess.run, words, capture_output=True, check=True)).stdout
+    assert dumped.count(b"@example.com") == 100
+    assert b"101\tx" not in dumped
+
+
+async def test_a_failure_prunes_nothing_and_leaves_nothing(stock: Shop) -> None:
     old = backup_name("test", utc_now() - timedelta(days=31), "a" * 12)
     (stock.folder / old).write_bytes(b"PGDMP")
     blocker = await connect(stock.port, stock.name)
     await blocker.execute("begin; lock table bookings in access exclusive mode")
     work = asyncio.create_task(stock.run(BackupOperation(stock.target)))
-    ((pid,),) = await _until(
-        stock, "application_name = 'muva-console' and wait_event_type = 'Lock' and query ~ 'LOCK'"
-    )
-    # while pg_dump waits: what is written now is not in the snapshot
-    await stock.sql("insert into guests values (101, 'x')")
+    ((pid,),) = await _until(stock, WAITS)
     dump = next(child for child in psutil.Process().children(recursive=True) if child.name() == "pg_dump")
     assert PASSWORD not in " ".join(dump.cmdline())
-    await blocker.execute("commit")
-    assert (await work).kind is EventKind.DONE, stock.told()
-    record = await read_record(next(path for path in stock.dumps() if COMMIT in path.name))
-    assert record is not None
-    assert record.rows["public.guests"] == 100
-    await stock.sql("delete from guests where id > 100")
-    assert old not in stock.files()
-
-    (stock.folder / old).write_bytes(b"PGDMP")
-    before = stock.files()
-    await blocker.execute("begin; lock table bookings in access exclusive mode")
-    work = asyncio.create_task(stock.run(BackupOperation(stock.target)))
-    ((pid,),) = await _until(
-        stock, "application_name = 'muva-console' and wait_event_type = 'Lock' and query ~ 'LOCK'"
-    )
     await stock.sql(f"select pg_terminate_backend({pid})")
     last = await work
     await blocker.close(timeout=HANG)
     assert last.kind is EventKind.FAILED
     assert "connection was lost" in last.text
-    assert stock.files() == before
+    assert stock.files() == [old]
 
 
 async def _until(stock: Shop, condition: str) -> list[tuple[object, ...]]:
@@ -114,9 +113,7 @@ async def test_one_that_is_given_up_leaves_nothing_behind(stock: Shop) -> None:
         async for event in events:
             if "pg_dump" in event.text:
                 break
-        await _until(
-            stock, "application_name = 'muva-console' and wait_event_type = 'Lock' and query ~ 'LOCK'"
-        )
+        await _until(stock, WAITS)
     await blocker.close(timeout=HANG)
     assert stock.files() == []
     assert not [one for one in psutil.Process().children(recursive=True) if one.name() == "pg_dump"]

@@ -418,8 +418,3 @@ def _risks(folder: Path, facts: Facts, how: str) -> list[str]:
             + ("the head of its branch" if how == "branch" else "none")
         )
     return risks
-
-
-def age_of(at: datetime) -> str:
-    """``3h 5m``."""
-    return spell_span(max(0.0, (utc_now() - at).total_seconds()))
