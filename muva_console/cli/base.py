@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -102,11 +103,30 @@ def print_json(value: Any, *, line: bool = False) -> None:
 
 def wait(make: Callable[[], Awaitable[T]]) -> T:
     """Run an answer to its end."""
+    return asyncio.run(_to_its_end(make))
 
-    async def main() -> T:
+
+async def _to_its_end(make: Callable[[], Awaitable[T]]) -> T:
+    """As `make` answers; on SIGTERM and SIGHUP it is given up as on SIGINT, so that what runs on its behalf
+    ends with it. Raises click.exceptions.Exit then.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    told: list[int] = []
+
+    def end(number: int) -> None:
+        told.append(number)
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup's stays ignored
+            loop.add_signal_handler(number, end, number)
+    try:
         return await make()
-
-    return asyncio.run(main())
+    except asyncio.CancelledError:
+        if told:
+            raise click.exceptions.Exit(128 + told[0]) from None
+        raise
 
 
 def wait_while_read(make: Callable[[], Awaitable[T]]) -> T:
@@ -129,7 +149,7 @@ def wait_while_read(make: Callable[[], Awaitable[T]]) -> T:
                 task.cancel()
             await asyncio.gather(work, watch, return_exceptions=True)
 
-    return asyncio.run(main())
+    return asyncio.run(_to_its_end(main))
 
 
 _LOOK_EVERY = 0.5
