@@ -73,7 +73,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     """UTC."""
     expires: datetime | None = None
     unconfigured: bool = False
-    """Unknown for nothing but want of configuration: no fault of anything, and a person may say it instead."""
+    """Unknown for want of configuration alone: no fault of anything, and a person may say it instead."""
 
 
 def verdict(findings: Iterable[Finding]) -> Verdict:

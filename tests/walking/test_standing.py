@@ -249,6 +249,8 @@ def test_the_document_takes_nothing_for_markup() -> None:
     assert "<script>" not in text
     assert "[x](" not in text
     assert "@channel" not in text
+    assert "outgoing commit aaaaaaa" in as_markdown(book.view(outgoing="aaaaaaa1"))  # of what it speaks
+    assert as_data(book.view(outgoing="aaaaaaa1"))["basis"] == {Basis.OUTGOING: "aaaaaaa1"}
     data = as_data(book.view())
     assert (data["verdict"], data["environment"]) == ("NO-GO", "production")
     assert msgspec.json.decode(msgspec.json.encode(data))["items"][2]["answer"]["word"] == "no"

@@ -31,6 +31,7 @@ def as_data(view: RunView) -> dict[str, Any]:
         "title": run.runbook.title,
         "environment": run.environment,
         "about": run.about,
+        "basis": view.basis,
         "verdict": view.verdict,
         "between": list(view.between),
         "begun_by": run.begun_by,
@@ -71,6 +72,7 @@ def as_markdown(view: RunView) -> str:
     """The run as a document that GitHub and Slack show; what came from outside cannot become markup."""
     run = view.run
     about = "".join(f" · {text(f'{key} {value}')}" for key, value in run.about.items())
+    about += "".join(f" · {text(f'{on} commit {sha[:7]}')}" for on, sha in view.basis.items())
     lines = [
         f"## {text(run.runbook.title)}: {view.verdict.value}",
         "",

@@ -61,7 +61,7 @@ async def sense_once(
         round_.end()
     environments = workspace.config.environments
     before = workspace.previous(environment)
-    about = {"target": environments[environment].branch, **basis}
+    about = {"target": environments[environment].branch}
     if before is not None:
         about["source"] = environments[before].branch
     run = Run(
