@@ -29,7 +29,7 @@ from muva_console.ops.journal import (
     new_act,
 )
 from muva_console.ops.journal.clean import clean_text
-from muva_console.ops.operations import Event, EventKind, Operation, Plan
+from muva_console.ops.operations import Event, EventKind, Keeping, Operation, Plan
 from muva_console.ops.readings import utc_now
 
 EVENTS_AHEAD = 1000
@@ -211,6 +211,8 @@ class Act:
             "verified": self._verified,
             "last_output": list(self._output),
         }
+        if isinstance(self._operation, Keeping):
+            data = {**self._operation.kept(), **data}
         try:
             ended = await self._journal.end_act(
                 self._draft(Kind.ACT_ENDED, last.text, data), engineer=self._engineer

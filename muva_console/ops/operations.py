@@ -6,10 +6,10 @@ confirmation and the journal are in that one place.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -85,4 +85,13 @@ class Operation(Protocol):
 
     def perform(self, plan: Plan) -> AsyncIterator[Event]:
         """Do what was planned. The target is read again first; ends with DONE or FAILED."""
+        ...
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """An operation that has more to keep of what it did than its events say."""
+
+    def kept(self) -> Mapping[str, object]:
+        """Plain data for the end of the act in the journal, whatever became of it; asked at its end."""
         ...

@@ -66,6 +66,7 @@ async def test_it_goes_on_without_its_terminal(world: World, workspace: Workspac
         ("act-begun", subject, ""),
         ("act-ended", subject, "done"),
     ]
+    assert entries[-1].data["applied"] == ["1"]
 
 
 async def test_killed_in_the_midst(world: World, workspace: Workspace, tmp_path: Path) -> None:

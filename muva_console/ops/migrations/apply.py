@@ -25,6 +25,12 @@ class ApplyMigrations:
     def __init__(self, ground: Ground, choice: Choice | None = None) -> None:
         self._ground, self._choice = ground, choice or Choice()
         self._planned: tuple[Plan, Prepared] | None = None
+        self._applying: Applying | None = None
+
+    def kept(self) -> dict[str, object]:
+        """The versions that were applied and recorded, whatever came afterwards: status tells by whom."""
+        applying = self._applying
+        return {"applied": [step.file.version for step in applying.applied] if applying else []}
 
     async def plan(self) -> Plan:
         """Look, and say what would be done. Raises NothingToApply, NotApplicable with every reason, OpsError
@@ -47,7 +53,7 @@ class ApplyMigrations:
             raise ApplyFailed("this plan is not the last one that was made here", next="Plan it again.")
         _, prepared = self._planned
         self._planned = None  # a plan is performed once
-        applying = Applying(self._ground, self._choice, prepared, tell)
+        self._applying = applying = Applying(self._ground, self._choice, prepared, tell)
         try:
             await applying.run()
         except OpsError as error:
