@@ -86,6 +86,8 @@ def _is_alone(raw: Raw, deeds: tuple[Deed, ...]) -> bool:
     if raw.kind in ALONE_TYPES:
         return True
     for deed in deeds:
+        if deed.do in (Do.ADD_COLUMN, Do.CONSTRAINT):
+            continue
         if deed.do in (Do.INDEX, Do.DROP_INDEX, Do.REINDEX, Do.DETACH) and "concurrently" in deed.marks:
             return True
         if deed.do is Do.VACUUM and "analyze alone" not in deed.marks:

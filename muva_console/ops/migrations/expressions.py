@@ -171,9 +171,11 @@ def is_true(expression: Node | None) -> bool:
 def tables_read(node: Any) -> tuple[str, ...]:
     """The tables that a query reads, each once, in order of the text."""
     found: dict[str, int] = {}
-    local = {body.get("ctename") for name, body in walk(node) if name == "CommonTableExpr"}
+    local: set[str] = set()
     for name, body in walk(node):
-        if name == "RangeVar" and not (body.get("relname") in local and "schemaname" not in body):
+        if name == "CommonTableExpr":
+            local.add(f"public.{body.get('ctename')}")
+        elif name == "RangeVar":
             at = body.get("location", 0)
             found[relation(body)] = min(at, found.get(relation(body), at))
-    return tuple(sorted(found, key=lambda one: found[one]))
+    return tuple(sorted((one for one in found if one not in local), key=lambda one: found[one]))

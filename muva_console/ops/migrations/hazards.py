@@ -222,7 +222,7 @@ _waiting: list[bool] = []
 
 async def _ask(texts: list[bytes]) -> tuple[list[tuple[squawk.Said, ...]] | None, str]:
     try:
-        return await squawk.ask(texts), ""
+        return await squawk.ask(texts) if texts else [], ""
     except LinkError as error:
         return None, f"squawk was not asked: {error.what}"
 

@@ -22,6 +22,8 @@ _RULES: dict[Do, Rule] = {**rules_table.RULES_OF, **rules_rows.RULES_OF, **rules
 _AT_THE_END = frozenset([Do.CREATE_TABLE, Do.RLS_ON, Do.CONSTRAINT])
 _FILES = frozenset(["allow-wrong", "allow-unused"])
 """Rules that nothing allows."""
+_CAP = 400
+"""Characters of what is told of a hazard. Ours."""
 _LOSES = frozenset([Weight.LOSS, Weight.BREAKS])
 
 
@@ -130,7 +132,7 @@ class Judge:
                 column=column,
                 statement=number + 1,
                 kind=stated.kind,
-                what=sanitise_line(found.what, cap=400),
+                what=_harmless(found.what),
                 blocks=found.blocks,
                 sizes=tuple(one.told for one in tables if one.table),
                 safe=found.safe,
@@ -222,6 +224,12 @@ def _merge(sheet: _Sheet, word: tuple[Said, ...]) -> None:
                 by=(f"squawk {said.rule}",),
             )
         )
+
+
+def _harmless(text: str) -> str:
+    """Nearly all are harmless as they are, and there may be thousands."""
+    plain = len(text) <= _CAP and text.isascii() and text.isprintable()
+    return text if plain else sanitise_line(text, cap=_CAP)
 
 
 def _is_plain(deed: Deed) -> bool:

@@ -190,7 +190,9 @@ class Flow:
                     deed.at,
                 )
             case Do.OPAQUE if not scene.stated.known:
-                yield Found("not-looked-into", "too long or too deep to be looked into", Weight.CARE, (), "")
+                yield Found(
+                    "not-looked-into", "too long or too deep to be looked into", Weight.UNSEEN, (), ""
+                )
             case Do.OPAQUE:
                 yield Found(
                     "code-unseen",

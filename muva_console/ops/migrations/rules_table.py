@@ -131,9 +131,7 @@ def _set_type(deed: Deed, scene: Scene) -> Iterator[Found]:
         elif told is Change.UNKNOWN:
             yield Found(
                 "column-type",
-                f"{column} becomes {deed.type}: free if it only grows (from a shorter varchar), else "
-                f"{table} is "
-                "rewritten; what it was is not in these files",
+                f"{column} becomes {deed.type}: {_free_if(deed.type)}, else {table} is rewritten",
                 Weight.MOMENT,
                 (deed.on,),
                 safe,
@@ -141,6 +139,13 @@ def _set_type(deed: Deed, scene: Scene) -> Iterator[Found]:
                 READS_AND_WRITES,
             )
     yield from _json(deed)
+
+
+def _free_if(new: str) -> str:
+    """What a change of type hangs on that the files do not tell."""
+    if "time zone" in new:
+        return "free where the session's TimeZone is UTC"
+    return "free if it only grows (from a shorter varchar; what it was is not in these files)"
 
 
 def _set_not_null(deed: Deed, scene: Scene) -> Iterator[Found]:

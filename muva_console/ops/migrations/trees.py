@@ -69,20 +69,40 @@ def read_trees(data: bytes) -> list[Raw]:
 
 
 def _pieces(data: bytes) -> Iterator[Raw]:
-    """The statements of a text that is large or deep, each by itself."""
+    """The statements of a text that is large or deep: many at once where they are short, else one by one."""
     import postgast
 
+    words = data.decode()
+    postgast.fingerprint(words)  # judges the syntax of all of it, with the right place
     at = 0
-    for part in postgast.split(data.decode()):
+    chunk: list[tuple[int, int]] = []
+    for part in postgast.split(words):
         piece = part.encode()
         at = data.index(piece, at)
-        statements = parse_tree(piece) if len(piece) <= WHOLE else None
-        if statements:
-            raw = _raw(piece, statements[0], len(piece), at)
-        else:
-            raw = Raw(_first(piece, 0, len(piece)), len(piece), "", {})
-        yield raw._replace(start=raw.start + at, end=raw.end + at)
+        if chunk and at + len(piece) - chunk[0][0] > WHOLE:
+            yield from _chunk(data, chunk)
+            chunk = []
+        chunk.append((at, at + len(piece)))
         at += len(piece)
+    yield from _chunk(data, chunk)
+
+
+def _chunk(data: bytes, pieces: list[tuple[int, int]]) -> Iterator[Raw]:
+    """The statements of a stretch of a text."""
+    if not pieces:
+        return
+    begin, end = pieces[0][0], pieces[-1][1]
+    part = data[begin:end]
+    statements = parse_tree(part) if len(part) <= WHOLE else None
+    if statements is not None:
+        for one in statements:
+            raw = _raw(part, one, len(part), begin)
+            yield raw._replace(start=raw.start + begin, end=raw.end + begin)
+    elif len(pieces) == 1:
+        yield Raw(_first(data, begin, end), end, "", {})
+    else:
+        for piece in pieces:
+            yield from _chunk(data, [piece])
 
 
 def _raw(data: bytes, statement: dict[str, Any], length: int, shift: int) -> Raw:
@@ -94,6 +114,8 @@ def _raw(data: bytes, statement: dict[str, Any], length: int, shift: int) -> Raw
 
 def _first(data: bytes, start: int, end: int) -> int:
     """Where the first word stands."""
+    if data[start : start + 1].isalpha():
+        return start
     blank = _LEAD.match(data, start, end)
     return blank.end() if blank else start
 

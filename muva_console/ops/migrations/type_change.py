@@ -18,12 +18,14 @@ class Change(StrEnum):
     """Only the catalog changes."""
     REWRITE = "rewrite"
     UNKNOWN = "unknown"
-    """Free from a type of the same family, a rewrite from any other; the old one is not known."""
+    """Free from a type of the same family, a rewrite from any other; the old one is not known. Or free where
+    the session's TimeZone is UTC, and a rewrite elsewhere."""
 
 
 _TYPE = re.compile(r"(?P<head>[^(\[]+)(?:\((?P<of>[\d,\s-]+)\)(?P<tail>[^(\[]*))?(?P<array>(?:\[\])*)")
 _TEXTS = ("text", "character varying")
 _LENGTHS = ("character varying", "bit varying", "time", "timestamp")
+_ZONES = {"with time zone", "without time zone"}
 _SPELT = {"varchar": "character varying", "decimal": "numeric", "int": "integer"}
 
 
@@ -51,6 +53,8 @@ def change(old: str, new: str, *, using: str = "") -> Change:
             return Change.FREE if grows else Change.REWRITE
         if before in _LENGTHS and room >= size:
             return Change.FREE
+    if (before, after) == ("timestamp", "timestamp") and {tail, end} == _ZONES and size == room:
+        return Change.UNKNOWN
     if (before, after) == ("cidr", "inet"):
         return Change.FREE
     return Change.REWRITE

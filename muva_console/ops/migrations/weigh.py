@@ -42,6 +42,8 @@ class Weight(StrEnum):
     """Fail unless the table is known to be empty, then warn."""
     CERTAIN = "it fails, or it does harm whatever the size"
     """Fail."""
+    UNSEEN = "it cannot be told"
+    """Unknown."""
     CARE = "worth a look"
     """Warn."""
 
@@ -83,9 +85,16 @@ class Scales:
     def __init__(self, sizes: Mapping[str, Size] | None, environment: str = "") -> None:
         self._sizes = sizes
         self._where = f" in {environment}" if environment else ""
+        self._weighed: dict[tuple[str, bool], Weighed] = {}
 
     def size(self, table: str, *, is_new: bool = False) -> Weighed:
         """A table's size. `is_new`: an earlier file of those that are going makes it."""
+        found = self._weighed.get((table, is_new))
+        if found is None:
+            found = self._weighed[table, is_new] = self._weigh(table, is_new)
+        return found
+
+    def _weigh(self, table: str, is_new: bool) -> Weighed:
         name = table or "a table"
         if self._sizes is None:
             return Weighed(table=table, told=f"{name} (size unknown, taken as large)")
@@ -114,6 +123,8 @@ def weigh(weight: Weight, tables: Iterable[Weighed]) -> Level | None:
     match weight:
         case Weight.CERTAIN:
             return Level.FAIL
+        case Weight.UNSEEN:
+            return Level.UNKNOWN
         case Weight.CARE:
             return Level.WARN
         case Weight.TIME:
