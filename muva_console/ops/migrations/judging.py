@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from muva_console.ops.migrations import rules_access, rules_rows, rules_table
+from muva_console.ops.migrations import rules_access, rules_index, rules_rows, rules_table
 from muva_console.ops.migrations.deeds import Deed, Do, Read, Remark
 from muva_console.ops.migrations.findings import Allowed, FileReport, Hazard, StatementReport, level_of
 from muva_console.ops.migrations.known import BEFORE, Known
@@ -18,7 +18,12 @@ from muva_console.ops.migrations.weigh import Scales, Weight, weigh
 from muva_console.ops.readings import Level
 from muva_console.ops.text import sanitise_line
 
-_RULES: dict[Do, Rule] = {**rules_table.RULES_OF, **rules_rows.RULES_OF, **rules_access.RULES_OF}
+_RULES: dict[Do, Rule] = {
+    **rules_table.RULES_OF,
+    **rules_index.RULES_OF,
+    **rules_rows.RULES_OF,
+    **rules_access.RULES_OF,
+}
 _AT_THE_END = frozenset([Do.CREATE_TABLE, Do.RLS_ON, Do.CONSTRAINT])
 _FILES = frozenset(["allow-wrong", "allow-unused"])
 """Rules that nothing allows."""

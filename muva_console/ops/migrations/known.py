@@ -73,6 +73,20 @@ class Known:
         """Whether something was made by this very file, so that nobody else knows it."""
         return self.born.get(name) == file
 
+    def mostly_guarded(self) -> bool:
+        """Whether half of the tables in public that these files make have row level security, at least: a
+        database that is read through a public key.
+        """
+        if not self.uses_rls:
+            return False
+        made = [
+            one
+            for name, one in self.tables.items()
+            if name.startswith("public.") and name in self.born and not one.temporary and one.columns
+        ]
+        guarded = sum(one.rls for one in self.tables.values())
+        return 2 * guarded >= len(made)
+
     def is_proved(self, table: str, column: str, file: int) -> bool:
         """Whether SET NOT NULL finds a validated CHECK that spares it the scan."""
         of = self.tables.get(table)

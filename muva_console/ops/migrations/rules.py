@@ -1,8 +1,8 @@
 """The rules of our own: what each is called and means, and how a hazard is told before it is weighed.
 
-The rules themselves stand by subject in `rules_table.py` (columns, constraints, indexes), `rules_rows.py`
-(rows, drops, renames), `rules_access.py` (rights and policies) and `rules_flow.py` (what a transaction holds
-together).
+The rules themselves stand by subject in `rules_table.py` (columns, constraints), `rules_index.py`
+(indexes, partitions, upkeep), `rules_rows.py` (rows, drops, renames), `rules_access.py` (rights and policies)
+and `rules_flow.py` (what a transaction holds together).
 """
 
 from __future__ import annotations

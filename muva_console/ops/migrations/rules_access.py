@@ -133,7 +133,7 @@ def at_the_end(deed: Deed, scene: Scene) -> Iterator[Found]:
 
 def _unguarded(deed: Deed, known: Known) -> Iterator[Found]:
     bare = {"temporary", "partition", "materialized view"}.isdisjoint(deed.marks)
-    if not bare or not known.uses_rls or not deed.on.startswith("public."):
+    if not bare or not known.mostly_guarded() or not deed.on.startswith("public."):
         return
     if known.born.get(deed.on, BEFORE) == BEFORE or known.table(deed.on).rls:
         return
