@@ -149,5 +149,7 @@ def _verdict(of: RunView, verdict: Verdict, *, whole: bool) -> str:
     if of.yours:
         told.append(f"{of.yours} for a person")
     as_far = "" if whole or not of.yours else ", as far as a machine can tell"
-    head = f"{of.run.runbook.title} ({of.run.environment}): {verdict.value}{as_far}"
+    every = len(of.run.runbook.for_environment(of.run.environment))
+    part = f", {len(of.items)} of {every} items" if every > len(of.items) else ""
+    head = f"{of.run.runbook.title} ({of.run.environment}{part}): {verdict.value}{as_far}"
     return click.style(f"{head}  {' · '.join(told)}", fg=_VERDICT_COLOUR[verdict], bold=True)

@@ -168,6 +168,17 @@ def test_an_override_of_what_turned_green_is_no_longer_needed() -> None:
     assert (state(view, "build"), view.overridden) == ((Level.OK, State.SENSED), ())
 
 
+def test_an_override_of_an_unknown_does_not_cover_a_red_that_comes_later() -> None:
+    book = go()
+    book.sensed("build", Level.UNKNOWN, basis="aaaaaaa1")
+    book.said("build", Word.OVERRIDDEN, "GitHub is down; I looked myself", basis="aaaaaaa1")
+    assert state(book.view(), "build") == (Level.OK, State.OVERRIDDEN)
+    book.sensed("build", Level.FAIL, basis="aaaaaaa1")
+    assert state(book.view(), "build") == (Level.FAIL, State.SENSED)
+    book.said("build", Word.OVERRIDDEN, "a known defect", basis="aaaaaaa1")
+    assert state(book.view(), "build") == (Level.OK, State.OVERRIDDEN)
+
+
 def test_a_person_answers_only_what_a_machine_cannot_tell() -> None:
     book = go()
     book.sensed("call", Level.FAIL)

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct, field, structs
 
 from muva_console.ops.journal.model import Entry
-from muva_console.ops.readings import Finding
+from muva_console.ops.readings import Finding, Level, worst
 from muva_console.ops.runbooks.model import Runbook, Step
 
 EVIDENCE_KEPT = 60
@@ -66,6 +66,9 @@ class Answer(Struct, frozen=True, kw_only=True):
     basis: dict[str, str] = field(default_factory=dict)
     """What the item hung on when it was said (see model.Basis)."""
     entry: int = 0
+    over_red: bool = False
+    """Whether a machine had found the item red when it was said: what overrides an unknown does not cover a
+    red that is found later."""
 
 
 class Sensed(Struct, frozen=True, kw_only=True):
@@ -237,6 +240,10 @@ def _answered(run: Run, entry: Entry) -> Run:
         basis=msgspec.convert(entry.data.get("basis", {}), dict[str, str]),
         entry=entry.id,
     )
+    item = run.item(str(entry.data["item"]))
+    if item is not None and item.sensed is not None:
+        red = worst(finding.level for finding in item.sensed.findings) is Level.FAIL
+        answer = structs.replace(answer, over_red=red)
     kept = None if answer.word is Word.WITHDRAWN else answer
     return _with(run, entry.data["item"], lambda item: structs.replace(item, answer=kept, said=entry.id))
 

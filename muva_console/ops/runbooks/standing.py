@@ -208,7 +208,7 @@ def _said(view: ItemView, answer: Answer, stale: str) -> ItemView | None:
     match answer.word:
         case Word.NOT_APPLICABLE:
             level, state, text = Level.OK, State.NOT_APPLICABLE, f"not applicable: {answer.note}"
-        case Word.OVERRIDDEN if found not in (Level.OK, Level.WARN):
+        case Word.OVERRIDDEN if found in (None, Level.UNKNOWN) or (found is Level.FAIL and answer.over_red):
             level, state, text = Level.OK, State.OVERRIDDEN, f"overridden: {answer.note}"
         case Word.NO:
             level, state, text = Level.FAIL, State.ANSWERED, f"no: {answer.note}"

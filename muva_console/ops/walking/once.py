@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from msgspec import structs
-
 from muva_console.ops.errors import ConfigError
 from muva_console.ops.readings import Level, Verdict, utc_now, worst
 from muva_console.ops.runbooks.model import Runbook, Step
@@ -66,7 +64,7 @@ async def sense_once(
         about["source"] = environments[before].branch
     run = Run(
         id="",
-        runbook=structs.replace(runbook, steps=tuple(chosen)),
+        runbook=runbook,
         environment=environment,
         begun_by=workspace.engineer.label,
         begun_at=began,
