@@ -291,16 +291,16 @@ def _key(deed: Deed, scene: Scene, name: str) -> Iterator[Found]:
     if "using index" in deed.marks:
         known = scene.known.table(deed.on).columns
         over = deed.columns or _index_columns(deed, scene)
-        sure = over and all(one in known and known[one].not_null for one in over)
-        if deed.type == "PRIMARY KEY" and not sure:
+        # keys are mostly over columns that cannot be NULL: told where the files say that one can
+        nullable = any(one in known and not known[one].not_null for one in over)
+        if deed.type == "PRIMARY KEY" and nullable:
             yield Found(
                 "primary-key-scan",
                 f"the primary key makes its columns NOT NULL, and reads all of {table} for that unless "
                 "they are",
-                Weight.TIME if over and all(one in known for one in over) else Weight.MOMENT,
+                Weight.TIME,
                 (deed.on,),
-                "-- first, in files of their own:\n"
-                + _proof(table, columns_sql(over), (over or ("column",))[0]),
+                "-- first, in files of their own:\n" + _proof(table, columns_sql(over), over[0]),
                 deed.at,
                 READS_AND_WRITES,
             )

@@ -1,0 +1,1 @@
+create unique index concurrently logs_id_key on logs (id);

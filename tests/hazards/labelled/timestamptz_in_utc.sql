@@ -1,0 +1,1 @@
+alter table bookings alter column created_at type timestamptz;
