@@ -102,14 +102,14 @@ class Backups(Table, frozen=True, kw_only=True):
     keep: Duration = Seconds(30 * 86400.0)
     """How long they are kept: older ones are removed when a new one is good (playbook: 30 days)."""
     programs: Path | None = None
-    """The folder of pg_dump and pg_restore; on the PATH, or where Debian and Red Hat put them, when not given."""
+    """The folder of pg_dump and pg_restore; the PATH and the places of Debian and Red Hat when not given."""
 
 
 class Migrations(Table, frozen=True, kw_only=True):
     """How migrations are applied."""
 
     lock_timeout: Wait = Seconds(2.0)
-    """How long one statement may wait for a lock; whoever comes after it waits too. It is then tried again."""
+    """How long a statement may wait for a lock; whoever comes after it waits too. It is then tried again."""
     retries: Retries = 8
     """How often it is tried again, with growing pauses of chance length in between."""
     statement_timeout: Duration = Seconds(900.0)

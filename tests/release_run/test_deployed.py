@@ -288,6 +288,6 @@ async def test_each_flow_is_asked_and_what_came_instead_is_told(app: App, contex
         "closed": Level.OK,
     }
     assert told["login"].summary == 'answers 200, but without "Sign in": a page "Not a login <b>"'
-    assert told["gone"].summary.endswith("200 is expected: '{\"error\": \"internal\"}'")
+    assert told["gone"].summary.endswith('200 is expected: \'{"error": "internal"}\'')
     found = await ask("user-flows", context(url=app.url))
     assert (found.level, found.summary) == (Level.UNKNOWN, "no flow is configured")

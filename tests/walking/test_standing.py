@@ -69,7 +69,7 @@ class Book:
         self._add(RunKind.SENSED, sensed_data(item, found, {Basis.OUTGOING: basis} if basis else {}))
 
     def said(self, item: str, word: Word, note: str = "", *, basis: str = "", by: str = "dana") -> None:
-        on = {Basis.OUTGOING: basis} if basis else {}
+        on: dict[str, str] = {Basis.OUTGOING: basis} if basis else {}
         self._add(RunKind.ANSWERED, answered_data(item, word, note=note, to=note, basis=on), by)
 
     def view(self, *, after: float = 0.0, outgoing: str = "", asking: tuple[str, ...] = ()) -> RunView:

@@ -184,7 +184,7 @@ class Workshop:
         return {blob.path: blob for blob in found}
 
     async def contents(self, blobs: Iterable[Blob], *, limit: int = BLOB_LIMIT) -> dict[str, bytes]:
-        """What files hold, by the id of the content; those over `limit` bytes (at most 60 MiB) are left out."""
+        """What files hold, by the id of the content; those over `limit` bytes (at most 60 MiB) are not."""
         wanted = {blob.oid: blob for blob in blobs if blob.size <= limit}
         batches: list[list[str]] = []
         size = 0
