@@ -61,6 +61,7 @@ class Known:
         self.checked_types: set[str] = set()
         """Domains with a constraint."""
         self.uses_rls = False
+        self._guarded: bool | None = None
 
     def table(self, name: str) -> Table:
         """What is known of a table; an empty one where nothing is."""
@@ -75,10 +76,13 @@ class Known:
 
     def mostly_guarded(self) -> bool:
         """Whether half of the tables in public that these files make have row level security, at least: a
-        database that is read through a public key.
+        database that is read through a public key. For the end: it is looked at once.
         """
-        if not self.uses_rls:
-            return False
+        if self._guarded is None:
+            self._guarded = self.uses_rls and self._are_guarded()
+        return self._guarded
+
+    def _are_guarded(self) -> bool:
         made = [
             one
             for name, one in self.tables.items()
