@@ -45,6 +45,9 @@ class Collector:
     def live(self) -> bool:
         return bool(self.states) and self.states[-1].live
 
+    def __repr__(self) -> str:
+        return f"{len(self.lines)} lines, the last {self.lines[-4:]}, {self.states[-1:]}"
+
 
 @asynccontextmanager
 async def following(
@@ -209,13 +212,15 @@ async def test_rotation_and_truncation_are_followed(tmp_path: Path) -> None:
     append(one.err_log, "")
     async with following(LocalLink(), [one]) as got:
         await until(lambda: got.live and "before" in got.texts())
+        append(one.out_log, "followed\n")
+        await until(lambda: "followed" in got.texts())  # tail has opened the file
         Path(one.out_log).rename(one.out_log + ".1")
         append(one.out_log, "after rotation\n")
         await until(lambda: "after rotation" in got.texts())
         os.truncate(one.out_log, 0)
         append(one.out_log, "cut\n")
         await until(lambda: "cut" in got.texts())
-    assert got.texts() == ["before", "after rotation", "cut"]
+    assert got.texts() == ["before", "followed", "after rotation", "cut"]
 
 
 async def test_a_file_rotated_before_its_tail_begins_is_shown_from_its_beginning(tmp_path: Path) -> None:
