@@ -33,6 +33,7 @@ class Picture:
 PICTURES = (
     Picture("overview"),
     Picture("checklist", keys=["2", "enter"], words="8 ok"),
+    Picture("migrations", keys=["4"], fault="migration-failed-half-way", words="half-way"),
     Picture("processes", keys=["5"], fault="crash-loop", words="exit with code 1"),
     Picture("health", keys=["6"], fault="database-stopped", words="ECONNREFUSED"),
     Picture("plan", keys=["5", "R"], words="pm2 restart"),

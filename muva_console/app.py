@@ -527,6 +527,15 @@ class MuvaApp(UnendingApp):
             f"planning {action}", lambda: begin(self, environment, process, Action(action)), group="acts"
         )
 
+    async def act_on_migrations(self, what: str) -> None:
+        """Go to the migrations and begin an act on the environment in hand."""
+        from muva_console.screens.migrations import Migrations
+
+        await self.switch_mode("migrations")
+        screen = self.mode_screen
+        if isinstance(screen, Migrations):
+            screen.action_act(what)
+
     def acted(self) -> None:
         """An act has ended: look anew at what it may have changed."""
         self.action_refresh()

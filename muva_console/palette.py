@@ -29,6 +29,13 @@ _ACTS = (
     ("process-start", "start"),
     ("process-memory-limit", "set the memory limit of"),
 )
+_MIGRATIONS = (
+    ("apply", "Apply migrations to {}"),
+    ("rollback", "Roll back migrations on {}"),
+    ("dry", "Dry run of migrations on {}"),
+    ("backup", "Back up the database of {}"),
+    ("restore", "Restore the database of {}"),
+)
 
 
 class Command(NamedTuple):
@@ -105,6 +112,7 @@ def commands(app: MuvaApp) -> Iterable[Command]:
         here = " (in hand)" if name == app.environment else ""
         yield Command(f"Environment {name}{here}", "key e", partial(app.set_environment, name))
     yield from _processes(app)
+    yield from _migrations(app)
     pause = "Go on asking" if app.paused else "Pause"
     yield Command("Refresh now", "key r", app.action_refresh)
     yield Command(pause, "key p", app.action_pause)
@@ -139,6 +147,16 @@ def _processes(app: MuvaApp) -> Iterable[Command]:
                 "shows its plan and asks",
                 partial(app.begin_act, environment, process, action),
             )
+
+
+def _migrations(app: MuvaApp) -> Iterable[Command]:
+    environment = app.environment
+    of = app.workspace.environments.get(environment)
+    if of is None or of.config.database is None:
+        return
+    for what, title in _MIGRATIONS:
+        run = partial(app.act_on_migrations, what)
+        yield Command(title.format(environment), "shows everything first, and asks", run)
 
 
 def use_theme(app: MuvaApp, theme: str) -> None:

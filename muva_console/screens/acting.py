@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -14,7 +14,7 @@ from textual.widgets import Input
 
 from muva_console.ops.operations import Event, EventKind, Operation, Plan, Tier
 from muva_console.ops.performer import Confirmation
-from muva_console.screens.deeds import Deed
+from muva_console.screens.deeds import Deed, in_a_job, performed
 from muva_console.screens.frame import CopyItem
 from muva_console.widgets.answer import Answer
 from muva_console.widgets.dialog import DEAF_FOR, Dialog, Words
@@ -34,8 +34,9 @@ _EVENT: dict[EventKind, tuple[str, str]] = {
 }
 
 
-async def act(app: MuvaApp, operation: Operation) -> Event | None:
-    """Plan, ask, perform, and wait for the end. Runs in a worker; whatever fails is told.
+async def act(app: MuvaApp, operation: Operation, *, job: Mapping[str, Any] | None = None) -> Event | None:
+    """Plan, ask, perform, and wait for the end. Runs in a worker; whatever fails is told. With `job`, the
+    plain data that it can be made of again, it is done by a process that outlives this one.
 
     Returns the event that ended it when it was done; None when it was not: refused, cancelled or failed.
     """
@@ -47,7 +48,10 @@ async def act(app: MuvaApp, operation: Operation) -> Event | None:
         if answer is None:
             return None
         confirmation = answer
-    deed = Deed(operation, plan, confirmation)
+    done_by = performed(operation, confirmation)
+    if job is not None:
+        done_by = in_a_job(operation.name, job, confirmation)
+    deed = Deed(plan, done_by)
     await app.push_screen(Performing(deed))
     return await deed.outcome()
 
@@ -68,6 +72,12 @@ def plan_lines(plan: Plan) -> list[Content]:
     undo = plan.undo or "cannot be undone"
     lines.append(Content.assemble(muted("undo     "), undo))
     return lines
+
+
+def verb_of(title: str) -> str:
+    """What an act is called on its button: ``Restart``, ``Roll back``."""
+    first, *rest = title.split(" ")
+    return f"{first} {rest[0]}" if rest and rest[0] in ("back", "up") else first
 
 
 class PlanDialog(Dialog[Confirmation]):
@@ -114,7 +124,7 @@ class PlanDialog(Dialog[Confirmation]):
             yield Horizontal(Words([label]), Input(id="name", select_on_focus=False), id="typing")
         answers = [Answer("Cancel", id="cancel")]
         if not self._read_only:
-            answers.append(Answer(plan.title.split(" ")[0], id="do", disabled=self._typed_name))
+            answers.append(Answer(verb_of(plan.title), id="do", disabled=self._typed_name))
         yield Horizontal(*answers, id="answers")
 
     def on_mount(self) -> None:
@@ -158,6 +168,7 @@ class Performing(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "close", "close", show=False, id="performing.close"),
         Binding("y", "copy", "copy", id="performing.copy", tooltip="Copy what happened"),
+        Binding("X", "stop", "stop it", id="performing.stop", tooltip="Have its job give up; asks"),
     ]
 
     def __init__(self, deed: Deed) -> None:
@@ -196,12 +207,25 @@ class Performing(Dialog[None]):
                 Content.styled(event.text, style) if event.kind is not EventKind.DONE else Content(event.text)
             )
             lines.append(Content.assemble(muted(f"{clock(event.at)} "), (f"{glyph} ", style), text))
+        self._deed.looked_at = not self._deed.under_way
+        self.refresh_bindings()
         events = self.query_one("#events", Words)
         at_end = events.is_vertical_scroll_end
         events.say(lines or [muted("◐ beginning …")])
         if at_end:
             events.scroll_end(animate=False)
         self.query_one("#outcome", Words).say([Content(""), outcome_line(self._deed)])
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only a job can be stopped, while it is under way."""
+        if action == "stop":
+            return bool(self._deed.job) and self._deed.under_way
+        return super().check_action(action, parameters)
+
+    def action_stop(self) -> None:
+        """Ask, then have its job give up."""
+        app = cast("MuvaApp", self.app)
+        app.work_on("stopping", lambda: stop(app, self._deed), group="acts")
 
     def action_copy(self) -> None:
         """Copy what happened."""
@@ -212,13 +236,35 @@ class Performing(Dialog[None]):
         self.app.run_worker(copy_text(self.app, CopyItem("what happened", text)))
 
 
+async def stop(app: MuvaApp, deed: Deed) -> None:
+    """Ask whether a job shall give up, and have it do so; what it has committed stays."""
+    from muva_console.screens.answering import Asking
+
+    lines = [
+        Content.assemble("Have ", strong(deed.plan.title), " give up?"),
+        muted("What is under way is cancelled and rolled back; what was committed before stays."),
+    ]
+    if await app.push_screen_wait(Asking("Stop it?", lines, [("stop", "Stop it")])) != "stop":
+        return
+    workspace = app.workspace
+
+    async def give_up() -> None:
+        from muva_console.ops.jobs.job import job_of
+
+        job_of(workspace, deed.job).stop()
+
+    await app.ask_ops(give_up)
+
+
 def outcome_line(deed: Deed) -> Content:
     """Where an act stands: ``◐ under way for 12 s``, ``● done in 14 s, verified``, ``✖ failed after 3 s``."""
     took = duration(deed.took)
     if deed.refused is not None:
         return Content.assemble(("✖ ", "$t-fail"), " — ".join(deed.refused.lines()))
     if deed.under_way:
-        return muted(f"◐ under way for {took}; closing this view does not stop it")
+        held = "it goes on whatever becomes of this terminal" if deed.job else "closing this does not stop it"
+        name = f" as job {deed.job}" if deed.job else ""
+        return muted(f"◐ under way for {took}{name}; {held}")
     if deed.done is not None:
         seen = any(event.kind is EventKind.VERIFIED for event in deed.events)
         return Content.assemble(("● done", "$t-ok"), muted(f" in {took}{', verified' if seen else ''}"))

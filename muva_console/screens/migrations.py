@@ -158,6 +158,13 @@ class Migrations(Frame):
         """The matrix has the focus."""
         self.table.focus()
 
+    def entered(self) -> None:
+        """What goes on in a process of its own is taken up again."""
+        from muva_console.screens.deeds import found_jobs
+
+        app = self.console_app
+        app.work_on("looking for jobs", lambda: found_jobs(app), group="jobs", exclusive=True)
+
     def environment_changed(self) -> None:
         """Another environment: its column, its detail."""
         self.refresh_all()
@@ -367,9 +374,9 @@ class Migrations(Frame):
             return
         from muva_console.screens.migrations_acts import begin
 
-        matrix, environment = self._matrix, self.environment
+        matrix, environment, row = self._matrix, self.environment, self.migration
         assert matrix is not None
-        app.work_on(f"planning {what}", lambda: begin(app, what, environment, matrix), group="acts")
+        app.work_on(f"planning {what}", lambda: begin(app, what, environment, matrix, row), group="acts")
 
     def action_watch(self) -> None:
         """Look at the act under way, or at the last one."""

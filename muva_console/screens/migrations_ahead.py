@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from muva_console.ops.migrations.apply_ground import Choice, Prepared
 from muva_console.screens.migrations_read import Judged, Looked, looked_of
@@ -39,7 +39,6 @@ class Outlook(Struct, frozen=True, kw_only=True):
     sha: str
     files: tuple[Ahead, ...]
     warnings: tuple[str, ...]
-    untold: tuple[str, ...]
     backup: BackupState
 
 
@@ -51,52 +50,40 @@ async def look_ahead(workspace: Workspace, environment: str, choice: Choice) -> 
     from muva_console.ops.migrations.apply_prepare import prepare
 
     ground = ground_of(workspace, workspace.environments[environment])
-    prepared = await prepare(ground, choice, backup=False)
-    judged = await _judged(workspace, environment, prepared)
-    files = tuple(
-        Ahead(
-            title=step.title,
-            statements=len(step.script.pieces),
-            looked=looked_of(judged.reports[step.file.path], judged, environment)
-            if step.file.path in judged.reports
-            else Looked(why=("its hazards could not be looked for",)),
-        )
-        for step in prepared.steps
-    )
+    return await _outlook(ground, await prepare(ground, choice, backup=False))
+
+
+async def look_back(workspace: Workspace, environment: str, steps: int) -> Outlook:
+    """The same of a rollback of the newest migrations. Raises OpsError, NotApplicable among them."""
+    from muva_console.ops.migrations.apply_ground import ground_of
+    from muva_console.ops.migrations.rollback_prepare import prepare_rollback
+
+    ground = ground_of(workspace, workspace.environments[environment])
+    # whether there is a backup is told beside the rest, and asked for when it is planned
+    undoing = await prepare_rollback(ground, steps, Choice(without_backup="looked at apart"))
+    outlook = await _outlook(ground, undoing.prepared)
+    return structs.replace(outlook, warnings=(*undoing.losses, *outlook.warnings))
+
+
+async def _outlook(ground: Ground, prepared: Prepared) -> Outlook:
+    judged = Judged(reports=prepared.reports, sizes=prepared.sizes, untold=())
+    files = []
+    for step in prepared.steps:
+        report = prepared.reports.get(step.file.path)
+        looked = Looked(why=("its hazards could not be looked for",))
+        if report is not None:
+            looked = looked_of(report, judged, ground.environment)
+        files.append(Ahead(title=step.title, statements=len(step.script.pieces), looked=looked))
     stale = [f"{prepared.branch} as of the last fetch: {prepared.stale}"] if prepared.stale else []
     return Outlook(
-        environment=environment,
+        environment=ground.environment,
         production=ground.production,
         branch=prepared.branch,
         sha=prepared.files.sha,
-        files=files,
+        files=tuple(files),
         warnings=(*stale, *prepared.warnings),
-        untold=judged.untold,
         backup=await backup_state(ground),
     )
-
-
-async def _judged(workspace: Workspace, environment: str, prepared: Prepared) -> Judged:
-    from muva_console.ops.migrations.files import texts_of
-    from muva_console.ops.migrations.going import read_there
-    from muva_console.ops.migrations.hazards import validate
-
-    sizes, _, untold = await read_there(workspace, environment)
-    paths = [step.file.path for step in prepared.steps]
-    before = [
-        one.path
-        for one in prepared.files.migrations
-        if one.version in prepared.history.applied and one.path not in paths
-    ]
-    texts, _ = await texts_of(workspace.workshop, prepared.files.sha, [*paths, *before])
-    reports = await validate(
-        {path: texts[path] for path in paths if path in texts},
-        sizes,
-        before={path: texts[path] for path in before if path in texts},
-        environment=environment,
-        folder=workspace.cache,
-    )
-    return Judged(reports={one.path: one for one in reports}, sizes=sizes, untold=tuple(untold))
 
 
 async def backup_state(ground: Ground) -> BackupState:

@@ -211,14 +211,15 @@ def _history(matrix: Matrix, row: Row, names: Sequence[str], seen: Seen | None) 
         pad = " " * label.cell_length
         if LEVELS[cell.state] is not Level.OK:
             yield Content.assemble(pad, muted(told))
-        if cell.why:
+        left = list(_left(column, cell))
+        if cell.why and not left:
             yield Content.assemble(pad, cell.why)
         if cell.by or cell.at is not None:
             when = f" at {moment(cell.at)}" if cell.at is not None else ", when is not known"
             yield Content.assemble(pad, muted("by "), cell.by or "somebody", muted(when))
         elif cell.state is State.APPLIED:
             yield Content.assemble(pad, muted("by whom and when is not recorded"))
-        yield from (Content.assemble(pad, line) for line in _left(column, cell))
+        yield from (Content.assemble(pad, line) for line in left)
     detail = seen.detail if seen is not None else None
     if detail is not None:
         back = detail.down_path or ("recorded in the history" if detail.rollback else "")

@@ -27,11 +27,17 @@ def head_lines(
     width, short = max(20, size.width - 4), size.height < SHORT
     lines = heads(matrix, [name for name in names if name == environment or not short], environment, width)
     for deed in deeds:
-        if deed.under_way and deed.plan.environment == environment:
-            text = f"◐ {deed.plan.title}: under way for {duration(deed.took)}"
-            lines.append(crop(Content.assemble(text, muted("   w looks at it")), width))
-    told, most = notes(matrix, environment), 1 if short else NOTES
-    lines += [crop(line, width) for line in told[:most]]
-    if len(told) > most:
-        lines.append(muted(f"  {plural(len(told) - most, 'note')} more, N shows them"))
+        if deed.plan.environment != environment:
+            continue
+        if deed.under_way:
+            told = Content(f"◐ under way for {duration(deed.took)}, w looks at it")
+        elif deed.job and deed.done is None and not deed.looked_at:
+            told = Content.styled("✖ did not end well, w looks at it", "$t-fail")
+        else:
+            continue
+        lines.append(crop(Content.assemble(told, ": ", deed.plan.title), width))
+    noted, most = notes(matrix, environment), 1 if short else NOTES
+    lines += [crop(line, width) for line in noted[:most]]
+    if len(noted) > most:
+        lines.append(muted(f"  {plural(len(noted) - most, 'note')} more, N shows them"))
     return lines

@@ -34,7 +34,7 @@ class Go(NamedTuple):
     reason: str = ""
 
 
-def way(at: str, *, left_out: tuple[str, ...] = ()) -> Content:
+def way(at: str, *, verb: str = "apply", left_out: tuple[str, ...] = ()) -> Content:
     """The steps with the present one marked: ``✓ hazards · ▸ backup · plan · …``; those left out as ``–``."""
     parts = []
     place = WAY.index(at)
@@ -44,7 +44,8 @@ def way(at: str, *, left_out: tuple[str, ...] = ()) -> Content:
         elif number == place:
             parts.append(strong(f"▸ {step}"))
         else:
-            parts.append(muted(f"✓ {step}") if number < place else faint(step))
+            name = verb if step == "apply" else step
+            parts.append(muted(f"✓ {name}") if number < place else faint(name))
     return faint(" · ").join(parts)
 
 
@@ -67,9 +68,10 @@ class Leading(Dialog[Go]):
     Leading Input:focus { border: none; }
     """
 
-    def __init__(self, outlook: Outlook, *, read_only: bool) -> None:
+    def __init__(self, outlook: Outlook, *, read_only: bool, verb: str = "Apply") -> None:
+        """`verb`: what is done with the migrations: ``Apply``, ``Roll back``."""
         super().__init__()
-        self._outlook, self._read_only = outlook, read_only
+        self._outlook, self._read_only, self._verb = outlook, read_only, verb
 
     @property
     def _lacking(self) -> bool:
@@ -79,12 +81,14 @@ class Leading(Dialog[Go]):
     def heading(self) -> str:
         """What it is about."""
         outlook = self._outlook
-        return f"Apply {plural(len(outlook.files), 'migration')} to {outlook.environment}"
+        where = f"to {outlook.environment}" if self._verb == "Apply" else f"on {outlook.environment}"
+        return f"{self._verb} {plural(len(outlook.files), 'migration')} {where}"
 
     def content(self) -> Iterable[Widget]:
         """The way, what lies ahead, the backup, the answers."""
         left_out = () if self._outlook.backup.needed else ("backup",)
-        yield Words([way("backup" if self._lacking else "plan", left_out=left_out), Content("")])
+        at = "backup" if self._lacking else "plan"
+        yield Words([way(at, verb=self._verb.lower(), left_out=left_out), Content("")])
         yield Words(outlook_lines(self._outlook), id="ahead", focusable=True)
         yield Words([Content(""), backup_line(self._outlook)], id="backup")
         answers = [Answer("Cancel", id="cancel")]
@@ -145,9 +149,8 @@ def outlook_lines(outlook: Outlook) -> list[Content]:
             Content.assemble(strong(ahead.title), muted(f"  {plural(ahead.statements, 'statement')}"))
         )
         lines += _hazards(ahead)
-    if outlook.untold or outlook.warnings:
+    if outlook.warnings:
         lines.append(Content(""))
-    lines += [Content.styled(f"? {line}", "$t-unknown") for line in outlook.untold]
     lines += [Content.assemble(("▲ ", "$t-warn"), line) for line in outlook.warnings]
     return lines
 

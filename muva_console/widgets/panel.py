@@ -98,6 +98,7 @@ class Panel(ScrollView, can_focus=True):
         """Build the lines anew and repaint those that changed."""
         width = self.scrollable_content_region.width
         if width <= 0 or not self.is_attached:
+            self._drawn_for = -1  # out of sight: drawn when it has a width again
             return
         self._drawn_for = width
         lines = list(self.build(width))

@@ -169,6 +169,7 @@ class Table(Panel):
         """Lay the columns out for the present width."""
         width = self.scrollable_content_region.width
         if width <= 0 or not self.is_attached:
+            self._drawn_for = -1  # out of sight: drawn when it has a width again
             return
         self._drawn_for = width
         self._widths = _widths(self._columns, width - 2)
@@ -177,7 +178,7 @@ class Table(Panel):
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         """Use other columns; the next `fill` must bring the cells for them."""
-        self._columns = list(columns)
+        self._columns, self._widths = list(columns), []
         self.redraw()
 
     # drawing

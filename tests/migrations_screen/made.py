@@ -19,7 +19,7 @@ from muva_console.ops.migrations.leftovers import Half, InvalidIndex
 from muva_console.ops.migrations.matrix import Cell, Column, Matrix, Row
 from muva_console.ops.migrations.model import MigrationFile, State
 from muva_console.ops.readings import Level
-from muva_console.screens import migrations_looking
+from muva_console.screens import deeds, migrations_looking
 from muva_console.screens.migrations_read import Held, Judged, Looked, Peril, Seen
 from tests.screens import estate as e
 
@@ -218,6 +218,10 @@ class Reading:
         monkeypatch.setattr(migrations_looking, "judge_going", self.judge_going)
         monkeypatch.setattr(migrations_looking, "look_into", self.look_into)
         monkeypatch.setattr(migrations_looking, "PAUSE", 0.0)
+        monkeypatch.setattr(deeds, "found_jobs", self.found_jobs)
+
+    async def found_jobs(self, app: MuvaApp) -> None:
+        return
 
     async def look(self, workspace: Any, matrix: Matrix, row: Row, environment: str) -> Seen:
         self.asked.append((row.name, environment))

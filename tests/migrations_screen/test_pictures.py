@@ -30,9 +30,14 @@ async def opened(app: MuvaApp, pilot: Pilot[Any]) -> Migrations:
     return screen
 
 
-def picture(compare: Compare, app: MuvaApp, size: tuple[int, int], *keys: str) -> bool:
+def picture(
+    compare: Compare, app: MuvaApp, size: tuple[int, int], *keys: str, chosen: int | None = None
+) -> bool:
     async def go(pilot: Pilot[Any]) -> None:
-        await opened(app, pilot)
+        screen = await opened(app, pilot)
+        if chosen is not None:
+            screen.table.choose(f"{made.version(chosen)}_{made.NAMES[chosen]}")
+            await still(pilot)
         await pilot.press(*keys)
         await still(pilot)
 
@@ -49,7 +54,7 @@ def test_one_is_pending_and_its_hazards_stand_below_their_lines(snap_compare: Co
 
 
 def test_problems_with_the_difference_beside(snap_compare: Compare) -> None:
-    assert picture(snap_compare, made.console(made.troubled()), (200, 50), "]", "]", "]", "]", "]")
+    assert picture(snap_compare, made.console(made.troubled()), (200, 50), chosen=2)
 
 
 def test_problems_narrow_in_sixteen_colours(snap_compare: Compare) -> None:
@@ -69,7 +74,7 @@ def test_before_an_apply(snap_compare: Compare) -> None:
     outlook = Outlook(
         environment="production", production=True, branch="main", sha=e.SHA["production"],
         files=(Ahead(title="20251010090000_index_bookings_by_guest", statements=3, looked=made.LOOKED),),
-        warnings=("the newest backup is of another commit than production serves",), untold=(),
+        warnings=("the newest backup is of another commit than production serves",),
         backup=BackupState(needed=True, good=False, told="there is none of production"),
     )  # fmt: skip
     app = made.console(made.pending())

@@ -275,7 +275,7 @@ def test_plan_in_read_only_mode(snap_compare: Compare) -> None:
 
 def test_performing(snap_compare: Compare) -> None:
     from muva_console.screens.acting import Performing
-    from muva_console.screens.deeds import Deed
+    from muva_console.screens.deeds import Deed, performed
 
     told = (
         (EventKind.STEP, "asking PM2 to restart muva-production [0]"),
@@ -293,7 +293,7 @@ def test_performing(snap_compare: Compare) -> None:
     made.performer = Performer()
     operation: Any = SimpleNamespace(name="process-restart")
     go = pushing(
-        lambda: Performing(Deed(operation, PLAN, Confirmation(confirmed=True, typed="production")))
+        lambda: Performing(Deed(PLAN, performed(operation, Confirmation(confirmed=True, typed="production"))))
     )
     assert shown(snap_compare, made, "processes", NORMAL, before=go)
 
