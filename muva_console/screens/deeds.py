@@ -50,18 +50,35 @@ def in_a_job(operation: str, arguments: Mapping[str, Any], confirmation: Confirm
         plan = deed.plan
         job = await Job.start(workspace, operation, plan.environment, arguments, plan, confirmation)
         deed.job = job.id
-        async for event in job.attach():
+        async for event in _followed(workspace, job):
             yield event
 
     return make
 
 
 def _attached(job: Job) -> Source:
-    async def make(workspace: Workspace, deed: Deed) -> AsyncIterator[Event]:
-        async for event in job.attach():
-            yield event
+    return lambda workspace, deed: _followed(workspace, job)
 
-    return make
+
+async def _followed(workspace: Workspace, job: Job) -> AsyncIterator[Event]:
+    """A job's events; of one that was interrupted what is true now, before the word that ends it."""
+    from muva_console.ops.jobs.builders import aftermath
+    from muva_console.ops.jobs.model import JobState, Request
+    from muva_console.ops.jobs.store import REQUEST, read
+
+    async for event in job.attach():
+        if event.kind is EventKind.FAILED and job.info.state is JobState.INTERRUPTED:
+            request = read(job.path, REQUEST, Request)
+            if request is not None:
+                try:
+                    left = await aftermath(
+                        workspace, request.operation, request.environment, request.arguments
+                    )
+                except OpsError as error:
+                    left = (f"what it left cannot be told: {error}",)
+                for line in left:
+                    yield Event(kind=EventKind.WARNING, text=line, at=event.at)
+        yield event
 
 
 async def found_jobs(app: MuvaApp) -> None:

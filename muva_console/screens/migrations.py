@@ -160,10 +160,15 @@ class Migrations(Frame):
 
     def entered(self) -> None:
         """What goes on in a process of its own is taken up again."""
+        self.console_app.work_on("looking for jobs", self._find_jobs, group="jobs", exclusive=True)
+
+    async def _find_jobs(self) -> None:
         from muva_console.screens.deeds import found_jobs
 
-        app = self.console_app
-        app.work_on("looking for jobs", lambda: found_jobs(app), group="jobs", exclusive=True)
+        await found_jobs(self.console_app)
+        if self.is_mounted:
+            self._draw_head()
+            self.refresh_bindings()
 
     def environment_changed(self) -> None:
         """Another environment: its column, its detail."""

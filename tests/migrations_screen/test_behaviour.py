@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,13 +12,18 @@ from msgspec import structs
 from textual.widgets import Input
 
 from muva_console.app import MuvaApp
+from muva_console.config.model import Journal
 from muva_console.ops.errors import OpsError
+from muva_console.ops.jobs.model import Request, Started
+from muva_console.ops.jobs.store import STARTED, EventFile, jobs_folder, make_job, write
+from muva_console.ops.journal.liveness import this_process
 from muva_console.ops.migrations.apply_ground import Choice, NotApplicable, NothingToApply
 from muva_console.ops.migrations.model import State
 from muva_console.ops.operations import Event, EventKind, Plan, PlannedCommand, Tier
 from muva_console.ops.performer import Confirmation
+from muva_console.ops.readings import utc_now
 from muva_console.screens import acting as acts
-from muva_console.screens import migrations_acts, migrations_ahead
+from muva_console.screens import deeds, migrations_acts, migrations_ahead
 from muva_console.screens.acting import Performing, PlanDialog
 from muva_console.screens.migrations_ahead import Ahead, BackupState, Outlook
 from muva_console.screens.migrations_lead import Leading, Refusal
@@ -32,6 +38,7 @@ from tests.screens import estate as e
 from tests.screens.show_text import text_of
 from tests.screens.test_pictures import still
 
+FOUND_JOBS = deeds.found_jobs
 ENVIRONMENTS = ["dev", "staging", "production"]
 
 
@@ -366,3 +373,35 @@ async def test_the_states_without_a_matrix_say_why(reading: made.Reading) -> Non
         await still(pilot)
         assert "3 missing" not in text_of(app)
         assert "✖" in text_of(app)
+
+
+async def test_a_job_of_another_console_is_found_again_and_followed_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deeds, "found_jobs", FOUND_JOBS)
+    given = made.estate(made.pending())
+    app = given.app(environment="production")
+    workspace = cast(Any, app.workspace)
+    workspace.base, workspace.config = (
+        tmp_path,
+        structs.replace(given.config, journal=Journal(directory=tmp_path)),
+    )
+    request = Request(
+        operation="migrations-apply", environment="production", arguments={}, plan=PLAN, config="muva.toml",
+        confirmation=Confirmation(confirmed=True, typed="production"), engineer=e.ENGINEER, digest="",
+        read_only=False, at=utc_now(),
+    )  # fmt: skip
+    path = make_job(jobs_folder(workspace), request)
+    write(path, STARTED, Started(owner=this_process(), at=utc_now()))
+    log = EventFile(path)
+    log.add(Event(kind=EventKind.STEP, text="2/3, line 5: create function", at=e.NOW))
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until(pilot, lambda: app.current_mode == "overview", "the overview")
+        await pilot.press("4")
+        await until(pilot, lambda: "w looks at it: Apply 1 migration" in text_of(app), "it is told")
+        await pilot.press("w")
+        await until(pilot, lambda: "2/3, line 5" in text_of(app), "what happened before")
+        assert f"as job {path.name}" in text_of(app)
+        log.add(Event(kind=EventKind.DONE, text="1 migration applied and recorded", at=e.NOW))
+        log.close()
+        await until(pilot, lambda: "● done" in text_of(app), "its end")
