@@ -48,7 +48,7 @@ CELL = 15
 def state_mark(state: State) -> Content:
     """``● applied``, ``◌ pending``, ``✖ drifted``."""
     if state is State.ABSENT:
-        return faint("  –")
+        return faint("–")
     if state is State.PENDING:
         return Content("◌ pending")
     level = LEVELS[state]
@@ -60,7 +60,7 @@ def state_mark(state: State) -> Content:
 def cell_mark(cell: Cell | None, now: datetime, *, roomy: bool) -> Content:
     """A cell of the table: the state, and by whom and when where that is known and there is room."""
     if cell is None:
-        return faint("  –")
+        return faint("–")
     mark = state_mark(cell.state)
     if not roomy:
         return mark
