@@ -127,6 +127,16 @@ def _allow_for_load(made: Estate) -> None:
     made.config.write_text(changed)
 
 
+@pytest.fixture(autouse=True)
+def _forget_secrets() -> Iterator[None]:
+    """What one test has called a secret is no secret to the next: the console's memory of them is one."""
+    from muva_console.config.redact import redactor
+
+    known = (redactor._values, redactor._needles)
+    yield
+    redactor._values, redactor._needles = known
+
+
 @pytest.fixture(scope="session")
 def estate() -> Estate:
     """A healthy estate shared by every test of the run: look, never touch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -118,8 +119,9 @@ async def _to_its_end(make: Callable[[], Awaitable[T]]) -> T:
         if task is not None:
             task.cancel()
 
+    ours = threading.current_thread() is threading.main_thread()  # no other thread may listen to signals
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup's stays ignored
+        if ours and signal.getsignal(number) is signal.SIG_DFL:  # nohup's stays ignored
             loop.add_signal_handler(number, end, number)
     try:
         return await make()

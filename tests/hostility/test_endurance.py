@@ -51,12 +51,13 @@ async def storm(terminal: Terminal, chance: random.Random, ended: asyncio.Event)
 
 async def until_shown(terminal: Terminal, words: str, seconds: float = HANG) -> None:
     """Wait until the Overview shows `words` in a common size, drawing it anew from time to time."""
-    for keys in ("\x1b", "\x1b", "\x1b", "\x1b", "1"):
-        terminal.send(keys)
-        await asyncio.sleep(0.12)  # else an escape and what follows are one key, alt and that
     deadline = time.monotonic() + seconds
     columns = 160
     while True:
+        # each time: a question that has just opened is deaf, a slow console is still at the storm's keys
+        for keys in ("\x1b", "\x1b", "\x1b", "\x1b", "1"):
+            terminal.send(keys)
+            await asyncio.sleep(0.12)  # else an escape and what follows are one key, alt and that
         columns = 320 - columns + 1 if columns < 161 else 160
         mark = len(terminal.written)
         terminal.resize(columns, 50)  # all is drawn anew

@@ -40,7 +40,14 @@ async def complaints() -> AsyncIterator[list[dict[str, Any]]]:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: found.append(context))
     yield found
-    assert not found
+    assert not [context for context in found if not _of_the_server(context)]
+
+
+def _of_the_server(context: dict[str, Any]) -> bool:
+    """asyncssh's server, which runs in this loop too, stumbles over a pipe whose session has just been closed
+    (`process.redirect`, 2.24.1): a complaint about the other side, not about the link.
+    """
+    return isinstance(context.get("exception"), KeyError) and "_PipeReader" in repr(context.get("handle"))
 
 
 @pytest.fixture(params=["asyncssh", "openssh"])
