@@ -101,9 +101,11 @@ async def test_a_commit_that_is_not_deployed_and_a_flow_without_its_text_fail_al
 
 async def test_what_breaks_on_the_host_fails_its_own_check(breakable_estate: Estate, tmp_path: Path) -> None:
     site = breakable_estate.sites["production"]
-    error_log = breakable_estate.pm2_home / "logs" / f"{site.process}-error.log"
-    kept = error_log.read_bytes()
-    error_log.write_bytes(b"")  # what another test broke here is no concern of this one
+    logs = breakable_estate.pm2_home / "logs"
+    error_log = logs / f"{site.process}-error.log"
+    kept = {path: path.read_bytes() for path in (error_log, logs / f"{site.process}-out.log")}
+    for path in kept:
+        path.write_bytes(b"")  # what another test broke here is no concern of this one
     try:
         async with contexts(breakable_estate.config, tmp_path) as made:
             ctx = made["production"]
@@ -141,7 +143,8 @@ async def test_what_breaks_on_the_host_fails_its_own_check(breakable_estate: Est
                     told = await sense(ctx, "process-stable")
             assert bad(told) == {"process-stable": Level.FAIL}, told
     finally:
-        error_log.write_bytes(kept)
+        for path, text in kept.items():
+            path.write_bytes(text)
 
 
 def write(log: Path, at: datetime, text: str) -> None:
