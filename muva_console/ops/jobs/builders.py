@@ -7,7 +7,7 @@ for arguments. Beside it may stand ``module:function`` that tells what is true a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from muva_console.ops.workspace import Workspace
 
 Build = Callable[["Workspace", str, Mapping[str, Any]], Operation]
-Aftermath = Callable[["Workspace", str, Mapping[str, Any]], Awaitable[tuple[str, ...]]]
 
 BUILDERS: dict[str, tuple[str, str]] = {
     "migrations-apply": (

@@ -19,7 +19,6 @@ from muva_console.ops.migrations.expressions import (
 )
 
 SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE"
-SHARE_ROW = "SHARE ROW EXCLUSIVE"
 
 _LIGHT = {
     "AT_SetStatistics": SHARE_UPDATE,

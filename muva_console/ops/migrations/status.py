@@ -80,7 +80,9 @@ async def read_matrix(workspace: Workspace, environments: Sequence[str] | None =
     Raises LinkError where the repository cannot be read at all, or not within `TIMEOUT` seconds.
     """
     began = time.perf_counter()
-    names = list(workspace.environments if environments is None else environments)
+    of = workspace.config.environments
+    # as code flows: in the file's order, production last, where the eye ends
+    names = sorted(of if environments is None else environments, key=lambda name: of[name].production)
     try:
         async with asyncio.timeout(TIMEOUT):
             matrix = await _read(workspace, names)

@@ -39,7 +39,6 @@ class State(StrEnum):
 
 
 SETTLED = frozenset({State.OVERRIDDEN, State.NOT_APPLICABLE})
-WAITING = frozenset({State.NOT_ASKED, State.ASKING, State.YOURS, State.HANDED, State.EXPIRED})
 
 
 class ItemView(Struct, frozen=True, kw_only=True):
