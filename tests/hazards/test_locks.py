@@ -203,11 +203,19 @@ async def test_sizes_come_with_bytes(server: Server) -> None:
         secret,
         CommandLog(),
     )
+    connection = await asyncpg.connect(
+        host="127.0.0.1", port=server.port, user="postgres", password=PASSWORD, database="postgres"
+    )
     try:
+        await connection.execute(
+            "create schema sized; create table sized.t as select generate_series(1, 50) as n; analyze sized.t"
+        )
         sizes = await read_sizes(link)
     finally:
+        await connection.execute("drop schema if exists sized cascade")
+        await connection.close(timeout=5)
         await link.close()
-    assert sizes["public.t"].rows == 50 and (sizes["public.t"].bytes or 0) >= 8192
+    assert sizes["sized.t"].rows == 50 and (sizes["sized.t"].bytes or 0) >= 8192
 
 
 def test_the_strongest_lock_of_a_table_is_told_once() -> None:

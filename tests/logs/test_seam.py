@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muva_console.ops.logs.seam import HOLD, Place, Seam, overlap
+from muva_console.ops.logs.seam import DATED_LATE, HOLD, Place, Seam, overlap
 
 BYTES = st.binary(max_size=40).map(lambda data: bytes(byte % 3 + 97 for byte in data))
 
@@ -53,8 +53,14 @@ def test_every_line_once(pieces: list[bytes], opened: int, read: int, dated: int
 
 def test_what_comes_later_passes_at_once_and_closes_the_seam() -> None:
     seam = Seam(b"tick\n", 100)
-    assert seam.take(b"tick\n", 101, 0.0) == b"tick\n"
+    assert seam.take(b"tick\n", 101 + DATED_LATE, 0.0) == b"tick\n"
     assert seam.closed
+
+
+def test_what_the_file_had_before_pm2_looked_at_the_clock_is_not_said_twice() -> None:
+    seam = Seam(b"line 2719\n", 100)
+    assert seam.take(b"line 2719\n", 100 + DATED_LATE, 0.0) == b""
+    assert seam.take(b"line 2720\n", 101 + DATED_LATE, 0.0) == b"line 2720\n"
 
 
 def test_nothing_is_held_where_nothing_was_written() -> None:

@@ -67,8 +67,10 @@ _LISTS = frozenset(
 
 
 def side_name(name: str, kind: str, at: datetime) -> str:
-    """``muva_restore_20251126_004838``; the database's own name is cut where that grows too long."""
-    tail = f"_{kind}_{at:%Y%m%d_%H%M%S}"
+    """``muva_restore_20251126_004838_120``, to the millisecond, for two of them may begin in one second; the
+    database's own name is cut where that grows too long.
+    """
+    tail = f"_{kind}_{at:%Y%m%d_%H%M%S}_{at.microsecond // 1000:03}"
     room = NAME_BYTES - len(tail)
     return name.encode()[:room].decode("utf-8", "ignore") + tail
 

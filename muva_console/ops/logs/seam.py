@@ -2,7 +2,7 @@
 
 The bus tells no place in the file, but PM2 writes to both the same pieces in the same order. So of what
 the file got while the bus was being opened, some may come by the bus again; it is known by its bytes,
-and only what the bus dates before the file was read can be among it.
+and only what the bus dates before the file was read, or a moment later, can be among it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ REMEMBERED = 256
 
 HOLD = 0.5
 """Seconds for which the bus may lag behind the file before what it said is shown. Ours."""
+DATED_LATE = 100
+"""Milliseconds by which the bus may date a piece after the file had it already: PM2 (lib/God/ClusterMode.js,
+ForkMode.js) hands the piece to the file first and looks at the clock afterwards. Ours, for a busy host.
+"""
 
 
 class Place:
@@ -80,7 +84,7 @@ class Seam:
         """What may be shown after this chunk came at `now` (monotonic seconds)."""
         if not self._expected:
             return data
-        if self._until is not None and at_ms > self._until:
+        if self._until is not None and at_ms > self._until + DATED_LATE:
             return self._close() + data
         if not self._held:
             self._since, self._at = now, at_ms
