@@ -81,3 +81,162 @@ class RawComparison(Struct, frozen=True):
     base_commit: RawParent
     merge_base_commit: RawParent
     commits: list[RawCommit] = field(default_factory=list)
+
+
+class RawRun(Struct, frozen=True):
+    id: int
+    run_number: int
+    head_sha: str
+    path: str
+    event: str
+    html_url: str
+    created_at: datetime
+    updated_at: datetime
+    name: str | None = None
+    run_attempt: int = 1
+    head_branch: str | None = None
+    display_title: str = ""
+    actor: RawUser | None = None
+    triggering_actor: RawUser | None = None
+    status: str | None = None
+    conclusion: str | None = None
+    run_started_at: datetime | None = None
+    previous_attempt_url: str | None = None
+
+
+class RawRuns(Struct, frozen=True):
+    workflow_runs: list[RawRun]
+
+
+class RawStep(Struct, frozen=True):
+    number: int
+    name: str
+    status: str
+    conclusion: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+class RawJob(Struct, frozen=True):
+    id: int
+    run_id: int
+    name: str
+    status: str
+    run_attempt: int = 1
+    conclusion: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    runner_name: str | None = None
+    html_url: str | None = None
+    steps: list[RawStep] = field(default_factory=list)
+
+
+class RawJobs(Struct, frozen=True):
+    jobs: list[RawJob]
+
+
+class RawEnvironment(Struct, frozen=True):
+    id: int = 0
+    name: str = ""
+
+
+class RawReviewing(Struct, frozen=True):
+    login: str = ""
+    slug: str = ""
+    name: str | None = None
+
+
+class RawReviewer(Struct, frozen=True):
+    type: str = ""
+    reviewer: RawReviewing | None = None
+
+
+class RawPending(Struct, frozen=True):
+    environment: RawEnvironment
+    current_user_can_approve: bool = False
+    wait_timer: int = 0
+    wait_timer_started_at: datetime | None = None
+    reviewers: list[RawReviewer] = field(default_factory=list)
+
+
+class RawApproval(Struct, frozen=True):
+    environments: list[RawEnvironment]
+    state: str
+    comment: str | None = None
+    user: RawUser | None = None
+
+
+class RawArtifactRun(Struct, frozen=True):
+    id: int = 0
+
+
+class RawArtifact(Struct, frozen=True):
+    id: int
+    name: str
+    size_in_bytes: int
+    expired: bool
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    digest: str | None = None
+    workflow_run: RawArtifactRun | None = None
+
+
+class RawArtifacts(Struct, frozen=True):
+    artifacts: list[RawArtifact]
+
+
+class RawRelease(Struct, frozen=True):
+    id: int
+    tag_name: str
+    html_url: str
+    draft: bool
+    name: str | None = None
+
+
+class RawCheckRun(Struct, frozen=True):
+    name: str
+    status: str
+    conclusion: str | None = None
+    html_url: str | None = None
+
+
+class RawCheckRuns(Struct, frozen=True):
+    check_runs: list[RawCheckRun]
+
+
+class RawStatus(Struct, frozen=True):
+    context: str
+    state: str
+    target_url: str | None = None
+
+
+class RawCombined(Struct, frozen=True):
+    state: str
+    statuses: list[RawStatus] = field(default_factory=list)
+
+
+class RawDeployment(Struct, frozen=True):
+    id: int
+    sha: str
+    ref: str
+    environment: str
+    created_at: datetime
+    creator: RawUser | None = None
+
+
+class RawDeploymentStatus(Struct, frozen=True):
+    state: str
+    created_at: datetime
+    log_url: str | None = None
+    target_url: str | None = None
+
+
+class RawMerged(Struct, frozen=True):
+    sha: str
+    merged: bool = True
+
+
+class RawIssue(Struct, frozen=True):
+    number: int
+    state: str
+    title: str
