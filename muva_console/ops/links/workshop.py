@@ -17,6 +17,7 @@ from muva_console.config.redact import redact
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links.base import CommandLog
 from muva_console.ops.links.outgoing import FileChange, Outgoing, OutgoingCommit
+from muva_console.ops.links.workshop_changing import Bench
 from muva_console.ops.links.workshop_git import (
     Git,
     as_variables,
@@ -37,7 +38,7 @@ from muva_console.ops.links.workshop_reading import (
 )
 from muva_console.ops.links.workshop_trees import Trees, locked, remove_git_locks
 from muva_console.ops.readings import utc_now
-from muva_console.ops.text import sanitise_line
+from muva_console.ops.text import sanitise, sanitise_line
 
 FETCH_TIMEOUT = 60.0
 """Seconds for one fetch; the first, of a whole history, has `FIRST_FETCH_TIMEOUT`."""
@@ -71,6 +72,7 @@ class Workshop:
         self._log = log
         self._fresh = fresh
         self._opening: asyncio.Task[_Place] | None = None
+        self._benching: asyncio.Task[Bench] | None = None
         self._fetching: asyncio.Task[LinkError | None] | None = None
         self._entries: dict[bytes, Blob] = {}
         self._trees: dict[str, asyncio.Task[list[Blob]]] = {}
@@ -79,22 +81,23 @@ class Workshop:
         self.url = ""
         """Where it fetches from, redacted; empty before the first question."""
 
-    async def outgoing(self, source: str, target: str) -> Outgoing:
-        """Fetch, and tell what branch `source` has that `target` has not.
+    async def outgoing(self, source: str, target: str, *, at: str = "") -> Outgoing:
+        """Fetch, and tell what branch `source` has that `target` has not; with `at`, what that commit has,
+        wherever `source` stands by now.
 
         Where the remote cannot be reached, this is what the last fetch knew, with the reason; LinkError
         where there was none. LinkError(MISSING) for a branch that is not there.
         """
-        at = utc_now()
+        read_at = utc_now()
         place, error = await self._fetch()
         heads = await self._heads(place)
-        head, base = self._find(heads, source), self._find(heads, target)
+        head, base = check_sha(at) if at else self._find(heads, source), self._find(heads, target)
         fork = await self.merge_base(base, head)
         commits, behind, files = await asyncio.gather(
             self.commits(base, head), self._count(head, base), self.changes(fork or base, head)
         )
         return Outgoing(
-            at=at,
+            at=read_at,
             source=source,
             target=target,
             head=head,
@@ -230,9 +233,65 @@ class Workshop:
         async with place.trees.tree(sha) as path:
             yield path
 
+    async def messages(self, base: str, head: str) -> dict[str, str]:
+        """The whole messages of the commits reachable from `head` and not from `base`; at most `COMMITS`."""
+        git = await self._git()
+        result = await git.run(
+            "log", "-z", "--format=%H%x00%B", f"--max-count={COMMITS}", "--no-color", "--no-notes",
+            f"{check_sha(base)}..{check_sha(head)}", "--",
+        )  # fmt: skip
+        words = result.stdout.decode("utf-8", "replace").split("\0")
+        return {
+            sha.strip(): redact(sanitise(text)) for sha, text in zip(words[::2], words[1::2], strict=False)
+        }
+
+    async def parents(self, sha: str) -> tuple[str, ...]:
+        """The parents of a commit, the first one first."""
+        git = await self._git()
+        return tuple((await git.text("rev-list", "--parents", "-n", "1", check_sha(sha), "--")).split()[1:])
+
+    async def bench(self) -> Bench:
+        """Where changes are made and pushed: to where the checkout pushes, with the credentials that git has
+        there.
+        """
+        task = self._benching
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._benching = asyncio.create_task(self._bench(), name="bench")
+        return await asyncio.shield(task)
+
+    def expire(self) -> None:
+        """Fetch at the next question, however fresh the last fetch is: something has been changed."""
+        self._fetched = float("-inf")
+        opening = self._opening
+        if opening is not None and opening.done() and not opening.cancelled() and not opening.exception():
+            with suppress(OSError):
+                os.utime(opening.result().stamp, (0, 0))
+
+    async def _bench(self) -> Bench:
+        place = await self._place()
+        result = await ask_checkout(
+            place.top, "config", "-z", "--get-regexp", r"^(user\.|commit\.gpgsign$|gpg\.)", log=self._log
+        )
+        settings = {}
+        for entry in result.stdout.decode("utf-8", "replace").split("\0"):
+            key, _, value = entry.partition("\n")
+            if key:
+                settings[key] = value
+        return Bench(place.git, place.variables_of(await self._push_url(place.top)), settings)
+
+    async def _push_url(self, top: Path) -> str:
+        """Empty where it is pushed to where it is fetched from."""
+        listed = await ask_checkout(top, "remote", log=self._log)
+        names = sorted(name for name in listed.stdout.decode("utf-8", "replace").split("\n") if name)
+        if not names:
+            return ""
+        name = "origin" if "origin" in names else names[0]
+        result = await ask_checkout(top, "remote", "get-url", "--push", "--", name, log=self._log)
+        return "" if result.exit_status else _absolute(os.fsdecode(result.stdout.split(b"\n")[0]), top)
+
     async def close(self) -> None:
         """Give up what is under way."""
-        for task in (self._opening, self._fetching, *self._trees.values()):
+        for task in (self._opening, self._benching, self._fetching, *self._trees.values()):
             if task is not None and not task.done():
                 task.cancel()
                 with suppress(asyncio.CancelledError, LinkError):
@@ -434,10 +493,16 @@ class _Place:
         self.top = top
         self.remote = bool(url)
         self.trees = Trees(self.git, folder / "trees", self.lock)
-        ssh = next((value for key, value in reversed(settings) if key == "core.sshcommand"), "")
-        self.variables = as_variables([*settings, ("remote.origin.url", url or str(top))])
+        self._settings, self._url = settings, url or str(top)
+        self.variables = self.variables_of("")
+
+    def variables_of(self, url: str) -> dict[str, str]:
+        """Git's settings for reaching an address; an empty one is where it is fetched from."""
+        ssh = next((value for key, value in reversed(self._settings) if key == "core.sshcommand"), "")
+        variables = as_variables([*self._settings, ("remote.origin.url", url or self._url)])
         if "GIT_SSH" not in os.environ or "GIT_SSH_COMMAND" in os.environ:
-            self.variables["GIT_SSH_COMMAND"] = ssh_command(ssh)
+            variables["GIT_SSH_COMMAND"] = ssh_command(ssh)
+        return variables
 
 
 def _heard(task: asyncio.Task[list[Blob]]) -> None:

@@ -83,11 +83,13 @@ _WORDS: tuple[tuple[str, Fault], ...] = (
 
 
 class Git:
-    """git in one bare repository of the console's own."""
+    """git in one bare repository of the console's own, or in a worktree of it."""
 
-    def __init__(self, directory: Path, *, log: CommandLog | None = None) -> None:
+    def __init__(self, directory: Path, *, tree: Path | None = None, log: CommandLog | None = None) -> None:
+        """`tree`: the files, where `directory` is a worktree's own."""
         self.directory = directory
-        self._log = log
+        self.log = log
+        self._tree = tree
 
     async def run(
         self,
@@ -100,18 +102,22 @@ class Git:
     ) -> LocalResult:
         """Run git; an exit status that is not in `fine` raises the LinkError that its words tell."""
         safe = [word for setting in _SAFE for word in ("-c", setting)]
+        where = ["--git-dir", str(self.directory)]
+        where += ["--work-tree", str(self._tree)] if self._tree is not None else []
         result = await run_local(
-            ["git", *safe, "--git-dir", str(self.directory), "--literal-pathspecs", *words],
-            cwd=self.directory,
+            ["git", *safe, *where, "--literal-pathspecs", *words],
+            cwd=self._tree or self.directory,
             timeout=timeout,
             limit=limit,
             input=input,
             env=environment(env),
             without=_LOCAL,
-            log=self._log,
+            log=self.log,
             shown=shlex.join(["git", *words]),
             # these may start programs of others: ssh, credential helpers, filters
-            leftovers=words[0] == "fetch" or words[:2] == ("worktree", "add"),
+            leftovers=words[0] in ("fetch", "push", "ls-remote", "commit")
+            or "merge" in words[:3]
+            or words[:2] == ("worktree", "add"),
         )
         if result.timed_out:
             what = f"git {words[0]} did not end within {timeout:g} s"
