@@ -1,0 +1,70 @@
+"""The operations that a runbook's step may name, made for the environment that it is walked for.
+
+A factory is ``module:function``: ``function(ctx) -> Operation``, or a coroutine of one. `ctx.parameters` hold
+what the step says, and the ``version`` that the engineer asked for. It is imported when it is first named.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+
+from muva_console.ops.checks import CheckContext
+from muva_console.ops.errors import OpsError
+from muva_console.ops.notices import NAME as NOTIFY
+from muva_console.ops.notices import Notice
+from muva_console.ops.operations import Operation
+from muva_console.ops.release.message import message_for
+from muva_console.ops.text import sanitise_line
+
+_HERE = "muva_console.ops.deploys."
+
+ACTS: dict[str, str] = {
+    NOTIFY: f"{_HERE}acts:notice",
+    "deploy-merge": f"{_HERE}merge_act:factory",
+    "deploy-lock": f"{_HERE}lock_acts:lock_factory",
+    "deploy-unlock": f"{_HERE}lock_acts:unlock_factory",
+    "release-branch": f"{_HERE}branch_act:factory",
+    "release-pull": f"{_HERE}pull_act:factory",
+    "release-request": f"{_HERE}request_act:factory",
+    "release-approve": f"{_HERE}review_acts:factory",
+    "release-merge": f"{_HERE}merge_pull_act:factory",
+    "deploy-approve": f"{_HERE}approval_acts:approve_factory",
+    "deploy-reject": f"{_HERE}approval_acts:reject_factory",
+    "deploy-record": f"{_HERE}record_act:factory",
+    "release-publish": f"{_HERE}publish_act:factory",
+    "release-close-issues": f"{_HERE}close_act:factory",
+}
+"""By name: where the operation is made."""
+
+
+async def operation_for(name: str, ctx: CheckContext) -> Operation:
+    """The operation of that name with the step's parameters; it is not planned yet. Raises OpsError for a
+    name that is not known, and where the operation cannot be made (no webhook, no such message).
+    """
+    if name not in ACTS:
+        known = ", ".join(ACTS)
+        raise OpsError(f'there is no operation "{sanitise_line(name, cap=60)}"', next=f"One of: {known}.")
+    module, _, factory = ACTS[name].partition(":")
+    made = getattr(import_module(module), factory)(ctx)
+    operation: Operation = await made if inspect.isawaitable(made) else made
+    return operation
+
+
+async def notice(ctx: CheckContext) -> Notice:
+    """The message of a step with ``operation = "notify"``. Raises OpsError where it names none that is
+    known.
+    """
+    notices = ctx.config.notices
+    slack = notices.slack
+    if slack is None:
+        text, webhook = "-", None  # refused by the notice itself, before anything is looked at
+    else:
+        secret = ctx.going_out().secret
+        text, webhook = await message_text(ctx), lambda: secret(slack)
+    return Notice(text, environment=ctx.environment_name, channel=notices.channel, webhook=webhook)
+
+
+async def message_text(ctx: CheckContext) -> str:
+    """The message of such a step, to be copied by hand. Raises OpsError where it names none that is known."""
+    return await message_for(str(ctx.parameters.get("message", "")), ctx)
