@@ -46,7 +46,12 @@ class Fault(StrEnum):
 
 
 class LinkError(OpsError):
-    """A link could not be used. `fault` says how it failed."""
+    """A link could not be used. `fault` says how it failed.
+
+    `unsure`: something was to be changed, and it is not known whether it was: look before doing it again.
+    """
+
+    unsure = False
 
     def __init__(self, fault: Fault, what: str, *, where: str = "", means: str = "", next: str = "") -> None:
         super().__init__(what, where=where, means=means, next=next)

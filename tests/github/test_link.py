@@ -72,6 +72,11 @@ async def standing(respond: Respond) -> AsyncIterator[Server]:
         server.close()
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muva_console.ops.links.github_http.PAUSES", (0.0, 0.0))
+
+
 async def token() -> str:
     return TOKEN
 

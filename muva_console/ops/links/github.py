@@ -14,7 +14,8 @@ from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links import github_model as model
 from muva_console.ops.links import github_raw
 from muva_console.ops.links.base import CommandLog, LinkState, OnState
-from muva_console.ops.links.github_http import GitHubHttp, decode
+from muva_console.ops.links.github_answers import decode
+from muva_console.ops.links.github_http import GitHubHttp
 from muva_console.ops.links.github_model import Comparison, ListedCommit, PullRequest, Rate, Review
 from muva_console.ops.links.github_token import GitHubToken, github_token
 

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 
 from muva_console.config.redact import redact
 from muva_console.ops.errors import Fault, LinkError
-from muva_console.ops.links.github_model import RateLimited
+from muva_console.ops.links.github_answers import Said
+from muva_console.ops.links.github_model import Declined, RateLimited, Unsure
 from muva_console.ops.readings import utc_now
 from muva_console.ops.text import sanitise_line
 
@@ -26,62 +27,111 @@ LONGEST_WAIT = 3600.0
 """Seconds. A limit lasts an hour; what names a longer one is not believed."""
 
 
-def refusal(
-    status: int, headers: Mapping[str, str], message: str, *, where: str, token: str
-) -> LinkError:  # fmt: skip
-    """What an answer of 400 or more means. `token` says where the token came from, ``no token`` for none."""
-    message = redact(sanitise_line(message, cap=300))
+def refusal(status: int, headers: Mapping[str, str], told: Said, *, where: str, token: str) -> LinkError:
+    """What an answer of 400 or more means: `Declined`, or `RateLimited` for a limit.
+
+    `token` says where the token came from, ``no token`` for none.
+    """
+    message = redact(sanitise_line(told.message, cap=300))
     said = f": {message}" if message else ""
     limited = _limited(status, headers, message, where, token)
     if limited is not None:
         return limited
-    anonymous = token == ANONYMOUS
+    fields = tuple(sanitise_line(one, cap=80) for one in told.fields)
+
+    def no(fault: Fault, what: str, means: str = "", next: str = "") -> Declined:
+        return Declined(
+            fault, what, status=status, said=message, fields=fields, where=where, means=means, next=next
+        )
+
     if status == 401:
-        return LinkError(
+        return no(
             Fault.AUTH,
             f"GitHub does not accept the token of {token}{said}",
-            where=where,
-            means="the token is wrong, was revoked or has expired",
-            next="Make a new one (github.com/settings/tokens), or `gh auth login`.",
+            "the token is wrong, was revoked or has expired",
+            "Make a new one (github.com/settings/tokens), or `gh auth login`.",
         )
     if status == 403:
         if headers.get("x-github-sso", "").startswith("required"):
             right = "the token has to be authorised for the organisation's single sign-on"
         else:
-            right = _right(headers)
-        return LinkError(Fault.AUTH, f"GitHub refuses it to {token}{said}", where=where, means=right)
+            right = _right(headers) or "the token lacks a right that this needs"
+        return no(Fault.AUTH, f"GitHub refuses it to {token}{said}", right)
     if status == 404:
-        means = (
-            "without a token only public repositories are there"
-            if anonymous
-            else f"it is not there, or the token of {token} may not read it: GitHub does not say which"
-        )
-        return LinkError(
+        means = "without a token only public repositories are there"
+        if token != ANONYMOUS:
+            means = f"it is not there, or the token of {token} may not read it: GitHub does not say which"
+            right = _right(headers)
+            means += f"; if it is there, {right}" if right else ""
+        return no(
             Fault.MISSING,
             f"GitHub answers 404{said}",
-            where=where,
-            means=means,
-            next="Check [project] repository, and the token's rights: Contents and Pull requests.",
+            means,
+            "Check [project] repository, and the token's rights: Contents and Pull requests.",
         )
+    if status == 410:
+        return no(Fault.MISSING, f"it is gone from GitHub{said}")
+    if status == 405:
+        return no(
+            Fault.OTHER,
+            f"GitHub does not allow it{said}",
+            "as things stand there: a conflict, a rule of a protected branch, or it is done already",
+        )
+    if status == 409:
+        return no(Fault.OTHER, f"GitHub has another state than was expected{said}", next="Look again.")
+    if status == 422:
+        return no(Fault.OTHER, f"GitHub does not take it{said}")
     if status >= 500:
-        return LinkError(
+        return no(
             Fault.OTHER,
             f"GitHub answers {status}{said}",
-            where=where,
-            means="GitHub has trouble of its own",
-            next="See githubstatus.com, and ask again.",
+            "GitHub has trouble of its own",
+            "See githubstatus.com, and ask again.",
         )
-    return LinkError(Fault.PROTOCOL, f"GitHub answers {status}{said}", where=where)
+    return no(Fault.PROTOCOL, f"GitHub answers {status}{said}")
+
+
+def refused_elsewhere(status: int, *, where: str) -> Declined:
+    """What a refusal of the host of logs and artifacts means: it knows no token and no right."""
+    if status in (404, 410):
+        return Declined(Fault.MISSING, "it is not there, or not there yet", status=status, where=where)
+    means = "its links live for a minute and bear their own right" if status in (401, 403) else ""
+    return Declined(
+        Fault.OTHER,
+        f"the host that GitHub sends to answers {status}",
+        status=status,
+        where=where,
+        means=means,
+        next="Ask again.",
+    )
+
+
+def unsure(error: LinkError, doing: str) -> Unsure:
+    """A change that was sent and whose answer is lost. `doing` completes "it is not known whether …"."""
+    return Unsure(
+        error.fault,
+        f"it is not known whether {doing}: {error.what}",
+        where=error.where,
+        means=error.means,
+        next="Look whether it was done; it is not sent again by itself.",
+    )
 
 
 def _limited(
     status: int, headers: Mapping[str, str], message: str, where: str, token: str
 ) -> RateLimited | None:
     """The limit that was run into, when it was one: the primary names its end, the secondary may not."""
-    if status not in (403, 429):
-        return None
     now = utc_now()
     wait = _number(headers.get("retry-after"))
+    if status == 503 and wait is not None:
+        return RateLimited(
+            "GitHub answers 503 and asks to be left alone",
+            until=now + timedelta(seconds=_bounded(wait)),
+            where=where,
+            means="GitHub has trouble of its own: see githubstatus.com",
+        )
+    if status not in (403, 429):
+        return None
     if headers.get("x-ratelimit-remaining") == "0":
         reset = _number(headers.get("x-ratelimit-reset"))
         left = reset - now.timestamp() if reset is not None else wait
@@ -110,14 +160,16 @@ def _limited(
 
 
 def _right(headers: Mapping[str, str]) -> str:
+    """Which right the token lacks, as GitHub names it; empty where it does not."""
     needed = sanitise_line(headers.get("x-accepted-github-permissions", ""), cap=200)
     if needed:
-        return f"the token lacks a right: {needed} is needed"
+        ways = (" and ".join(part.strip() for part in way.split(",")) for way in needed.split(";"))
+        return f"the token lacks a right: {', or '.join(ways)} is needed"
     scopes = sanitise_line(headers.get("x-accepted-oauth-scopes", ""), cap=200)
     if scopes:
         has = sanitise_line(headers.get("x-oauth-scopes", ""), cap=200) or "none"
         return f"the token lacks a scope: one of {scopes} is needed, it has {has}"
-    return "the token lacks a right that this needs"
+    return ""
 
 
 def failure(error: BaseException, *, where: str, timeout: float, began: bool) -> LinkError:

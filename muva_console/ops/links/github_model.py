@@ -47,6 +47,8 @@ class PullRequest(Struct, frozen=True, kw_only=True):
     """None while GitHub has not found out, and in lists."""
     url: str = ""
     """For a browser."""
+    requested: tuple[str, ...] = ()
+    """Whose review is asked for and not given yet: logins, a team as ``team SLUG``."""
 
     @property
     def merged(self) -> bool:
@@ -97,6 +99,33 @@ class Rate(Struct, frozen=True, kw_only=True):
     resets: datetime
 
 
+class Declined(LinkError):
+    """GitHub answered, and it was no: with which status, what it said, and of which fields."""
+
+    def __init__(
+        self,
+        fault: Fault,
+        what: str,
+        *,
+        status: int,
+        said: str = "",
+        fields: tuple[str, ...] = (),
+        where: str = "",
+        means: str = "",
+        next: str = "",
+    ) -> None:
+        super().__init__(fault, what, where=where, means=means, next=next)
+        self.status = status
+        self.said = said
+        self.fields = fields
+
+
+class Unsure(LinkError):
+    """A change was sent and no answer says whether it was made. Never sent again by itself."""
+
+    unsure = True
+
+
 class RateLimited(LinkError):
     """GitHub wants not to be asked for a while; nothing is sent to it until `until`."""
 
@@ -133,6 +162,10 @@ def pull_request(raw: RawPull) -> PullRequest:
         body=sanitise((raw.body or "")[:_BODY_CAP]),
         mergeable=raw.mergeable,
         url=sanitise_line(raw.html_url, cap=2048),
+        requested=(
+            *(_name(one.login) for one in raw.requested_reviewers),
+            *(f"team {_name(one.slug)}" for one in raw.requested_teams),
+        ),
     )
 
 

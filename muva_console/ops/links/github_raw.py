@@ -30,6 +30,10 @@ class RawLabel(Struct, frozen=True):
     name: str = ""
 
 
+class RawTeam(Struct, frozen=True):
+    slug: str = ""
+
+
 class RawPull(Struct, frozen=True):
     number: int
     title: str
@@ -45,6 +49,8 @@ class RawPull(Struct, frozen=True):
     body: str | None = None
     mergeable: bool | None = None
     labels: list[RawLabel] = field(default_factory=list)
+    requested_reviewers: list[RawUser] = field(default_factory=list)
+    requested_teams: list[RawTeam] = field(default_factory=list)
 
 
 class RawReview(Struct, frozen=True):
