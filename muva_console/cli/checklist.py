@@ -164,9 +164,8 @@ async def _walk(walk: Walk, *, sense: bool = False, again: bool = False) -> RunV
     try:
         walk.start(sense=False)
         if sense:
-            walk.sense(again=again)
+            await walk.all_sensed(again=again)
         await walk.known()
-        await walk.sensed()
         return walk.view
     finally:
         await walk.close()

@@ -13,7 +13,7 @@ from textual.content import Content
 
 from muva_console.ops.errors import OpsError
 from muva_console.ops.readings import Verdict
-from muva_console.ops.runbooks.model import Runbook, StepKind
+from muva_console.ops.runbooks.model import Runbook, Step, StepKind
 from muva_console.ops.runbooks.run import Run
 from muva_console.ops.runbooks.standing import RunView, State, stand
 from muva_console.screens.checklist_text import runs_ago, verdict_mark
@@ -44,6 +44,10 @@ _KIND: dict[StepKind, str] = {
     StepKind.ATTEST: "asked",
     StepKind.TEXT: "to read",
 }
+
+
+def _kind_of(step: Step) -> str:
+    return "led" if step.led else _KIND[step.kind]
 
 
 class Known(NamedTuple):
@@ -320,7 +324,7 @@ class BeginPane(Container):
                 told = f"▲ a run of this is open, begun by {opened.begun_by}: enter offers it first"
                 lines += [Content.styled(told, "$t-warn"), Content("")]
             lines += [
-                Content.assemble(muted(f"{_KIND[step.kind]:<8} "), step.title)
+                Content.assemble(muted(f"{_kind_of(step):<8} "), step.title)
                 for step in book.for_environment(self._environment)
             ]
         return wrapped(lines, width)
@@ -346,10 +350,9 @@ def _progress(view: RunView) -> Content:
 
 def _kinds(book: Runbook, environment: str) -> Content:
     steps = book.for_environment(environment)
-    kinds = [_KIND[step.kind] for step in steps]
-    told = [
-        f"{kinds.count(word)} {word}" for word in ("sensed", "asked", "to do", "to read") if word in kinds
-    ]
+    kinds = [_kind_of(step) for step in steps]
+    words = ("sensed", "led", "asked", "to do", "to read")
+    told = [f"{kinds.count(word)} {word}" for word in words if word in kinds]
     return muted(", ".join(told))
 
 

@@ -12,7 +12,7 @@ from muva_console.ops.readings import Finding, Level, Verdict
 from muva_console.ops.runbooks.model import Basis, StepKind
 from muva_console.ops.runbooks.run import Answer, Word
 from muva_console.ops.runbooks.saying import words_for
-from muva_console.ops.runbooks.standing import ItemView, RunView, State
+from muva_console.ops.runbooks.standing import FOR_A_PERSON, ItemView, RunView, State
 from muva_console.widgets.fit import Part, crop, fit
 from muva_console.widgets.format import age, clock, commit, duration, moment, short
 from muva_console.widgets.level import GLYPH, STYLE, mark, muted, strong
@@ -49,6 +49,8 @@ _WAITS: dict[State, tuple[str, str]] = {
     State.ASKING: ("◐ asking", "$t-muted"),
     State.YOURS: ("◌ yours", "$t-strong"),
     State.HANDED: ("◌ handed on", "$t-strong"),
+    State.PENDING: ("◌ yours", "$t-strong"),
+    State.WAITING: ("◌ waits", "$t-muted"),
     State.EXPIRED: ("⌛ expired", STYLE[Level.UNKNOWN]),
     State.OVERRIDDEN: ("▲ overridden", STYLE[Level.WARN]),
     State.NOT_APPLICABLE: ("– n/a", "$t-muted"),
@@ -78,8 +80,10 @@ def enter_does(item: ItemView, *, ended: bool) -> Enter:
     if ended or item.step.kind is StepKind.TEXT:
         return Enter.SEE
     waits = item.state in (State.YOURS, State.HANDED, State.EXPIRED)
-    if item.step.kind is StepKind.OPERATION and waits:
+    if item.actable:
         return Enter.PERFORM
+    if item.state is State.WAITING or (item.step.kind is StepKind.OPERATION and waits):
+        return Enter.SEE
     if item.state in (State.YOURS, State.HANDED):
         return Enter.ANSWER
     if item.state in (State.EXPIRED, State.NOT_ASKED):
@@ -92,7 +96,7 @@ def sayable(item: ItemView, *, ended: bool) -> frozenset[Word]:
     if ended:
         return frozenset()
     words = set(words_for(item.step))
-    if item.step.sensed and item.state in (State.NOT_ASKED, State.ASKING):
+    if item.step.sensed and item.state in (State.NOT_ASKED, State.ASKING, State.PENDING, State.WAITING):
         words -= {Word.YES, Word.NO}  # it is asked first; a person answers what a machine cannot tell
     if item.step.sensed and item.state is State.SENSED and item.level in (Level.OK, Level.WARN):
         words -= {Word.YES, Word.OVERRIDDEN, Word.HANDED}  # nothing is to be passed over
@@ -122,6 +126,8 @@ def told(item: ItemView) -> str:
         return answer.note
     if item.step.kind is StepKind.OPERATION and item.state is State.YOURS and not item.step.attest:
         return "not done yet: enter shows first what it is"
+    if item.actable and item.step.sensed:
+        return f"{item.summary}: enter to do it"
     return item.summary
 
 
@@ -138,9 +144,9 @@ def counts(view: RunView) -> list[Content]:
         told[word] = (told.get(word, (0, style))[0] + 1, style)
 
     for item in view.items:
-        if item.state in (State.YOURS, State.HANDED):
-            add("yours" if item.state is State.YOURS else "handed on", "$t-strong")
-        elif item.state in (State.ASKING, State.NOT_ASKED):
+        if item.state in FOR_A_PERSON:
+            add("handed on" if item.state is State.HANDED else "yours", "$t-strong")
+        elif item.state in (State.ASKING, State.NOT_ASKED, State.WAITING):
             add(item.state.value, "$t-muted")
         elif item.state is State.EXPIRED:
             add("expired", STYLE[Level.UNKNOWN])
@@ -151,7 +157,19 @@ def counts(view: RunView) -> list[Content]:
         elif item.state is not State.TEXT:
             style = "$t-muted" if item.level is Level.OK else STYLE[item.level]
             add(item.level.value, style)
-    order = ("ok", "fail", "unknown", "expired", "warn", "overridden", "n/a", "asking", "not asked", "yours")
+    order = (
+        "ok",
+        "fail",
+        "unknown",
+        "expired",
+        "warn",
+        "overridden",
+        "n/a",
+        "asking",
+        "not asked",
+        "waiting",
+        "yours",
+    )
     names = sorted(told, key=lambda word: order.index(word) if word in order else len(order))
     return [Content.styled(f"{told[word][0]} {word}", told[word][1]) for word in names]
 
@@ -213,10 +231,14 @@ def _between(view: RunView) -> Content:
     if not opened:
         then = "" if view.run.ended_at is not None else ": w writes it to a file, E ends the run"
         return muted(f"nothing stands between here and GO{then}")
-    ranked = sorted(opened, key=lambda item: not item.red)
+    waiting = sum(item.state is State.WAITING for item in opened)
+    shown = [item for item in opened if item.state is not State.WAITING]
+    ranked = sorted(shown, key=lambda item: not item.red)
     names = [
         Content.styled(item.step.title, "$t-hot") if item.red else Content(item.step.title) for item in ranked
     ]
+    if waiting:
+        names.append(muted(f"{waiting} waiting"))
     return Content.assemble(muted("between here and GO  "), muted(" · ").join(names))
 
 
@@ -241,9 +263,14 @@ def item_rows(view: RunView, asking_for: Mapping[str, float]) -> list[Row]:
 
 def _cells(view: RunView, item: ItemView, asking_for: float) -> tuple[Content, ...]:
     asking = item.state is State.ASKING
-    title = strong(item.step.title) if item.open and not asking else Content(item.step.title)
+    hot = item.open and not asking and item.state is not State.WAITING
+    title = strong(item.step.title) if hot else Content(item.step.title)
     summary = (view.progress.get(item.id, "") if asking else "") or told(item)
-    quiet = asking or item.state is State.NOT_ASKED or (item.level is Level.OK and item.state is State.SENSED)
+    quiet = (
+        asking
+        or item.state in (State.NOT_ASKED, State.WAITING)
+        or (item.level is Level.OK and item.state is State.SENSED)
+    )
     what = Content.styled(summary, "$t-hot") if item.red else muted(summary) if quiet else Content(summary)
     if asking:
         when = muted(duration(asking_for))

@@ -45,6 +45,9 @@ _WORDS: dict[str, Word] = {
 }
 
 
+_NOT_YET = (State.ASKING, State.WAITING)
+
+
 class Items(SectionTable):
     """The items of a run; `enter` begins what is next for the one under the cursor."""
 
@@ -340,7 +343,7 @@ class WalkPane(Container):
         ids = [item.id for item in view.items]
         at = ids.index(chosen) if chosen in ids else 0
         ahead = [*view.items[at + 1 :], *view.items[:at]]
-        waiting = [item.id for item in ahead[::by] if item.open and item.state is not State.ASKING]
+        waiting = [item.id for item in ahead[::by] if item.open and item.state not in _NOT_YET]
         if waiting:
             self.items.choose(waiting[0])
             self.items.focus()

@@ -91,9 +91,17 @@ class Hand:
         """Sense these items anew, or all when none is named; what was remembered is asked too."""
         walk, view = self.walk, self.view
         if walk is not None and view is not None:
-            chosen = ids or tuple(item.id for item in view.items if item.step.sensed)
+            chosen = ids or tuple(
+                item.id for item in view.items if item.step.sensed and item.state is not State.WAITING
+            )
             self._app.engine.post(lambda: walk.sense(chosen, again=True))
             self._app.engine.post(walk.look_again)
+
+    def acted(self, id: str) -> None:
+        """Sense an item again after its act."""
+        walk = self.walk
+        if walk is not None:
+            self._app.engine.post(lambda: walk.acted(id))
 
     def look_again(self) -> None:
         """Look now whether another commit goes out."""

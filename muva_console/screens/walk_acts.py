@@ -52,7 +52,9 @@ async def _write(app: MuvaApp, hand: Hand, item: ItemView, reply: Reply) -> OpsE
 
 
 async def perform(app: MuvaApp, hand: Hand, item: ItemView) -> None:
-    """Plan an item's operation, show it, ask, perform it; and answer the item with what happened."""
+    """Plan an item's operation, show it, ask, perform it. What a check knows is then sensed again; else the
+    item is answered with what happened.
+    """
     from muva_console.screens.acting import act
 
     walk = hand.opened
@@ -60,9 +62,15 @@ async def perform(app: MuvaApp, hand: Hand, item: ItemView) -> None:
         operation = await app.ask_ops(lambda: walk.operation(item.id))
         done = await act(app, operation)
     except OpsError as error:  # it cannot be made, or not be planned: nothing has happened
-        await _by_hand(app, hand, item, error)
+        if item.step.sensed:
+            app.tell("\n".join(error.lines()), title=item.step.title, severity="warning", timeout=15)
+            hand.acted(item.id)
+        else:
+            await _by_hand(app, hand, item, error)
         return
-    if done is not None:
+    if item.step.sensed:
+        hand.acted(item.id)
+    elif done is not None:
         await _attest(app, hand, item, done.text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ class Look:
     source: CheckContext | None
     """The one that its code comes from."""
     others: dict[str, CheckContext]
+    given: dict[str, str]
+    """What every check is given beside its step's parameters: the version that was asked for."""
 
     def of(self, word: str) -> CheckContext:
         """The context of a step's `of`. Raises OpsError when there is no such environment."""
@@ -61,8 +64,17 @@ class Look:
                 ctx.end()
 
 
-def look(workspace: Workspace, environment: str, *, folder: Path | None = None) -> Look:
-    """The contexts of one round. Opens nothing yet."""
+def look(
+    workspace: Workspace,
+    environment: str,
+    *,
+    folder: Path | None = None,
+    commit: str = "",
+    given: Mapping[str, str] | None = None,
+) -> Look:
+    """The contexts of one round; `commit` is what goes out where that was chosen, else the source's head.
+    Opens nothing yet.
+    """
     before = workspace.previous(environment)
     target = workspace.environments[environment].context()
     source = workspace.environments[before].context() if before is not None else None
@@ -76,6 +88,7 @@ def look(workspace: Workspace, environment: str, *, folder: Path | None = None) 
         github=workspace.github,
         commands=workspace.commands,
         folder=folder,
+        commit=commit,
     )
     others = {
         name: ops.context()
@@ -87,4 +100,7 @@ def look(workspace: Workspace, environment: str, *, folder: Path | None = None) 
             ctx.release = release
     if before is not None and source is not None:
         others[before] = source
-    return Look(target=target, source=source, others=others)
+    for ctx in (target, source, *others.values()):
+        if ctx is not None:
+            ctx.parameters = dict(given or {})
+    return Look(target=target, source=source, others=others, given=dict(given or {}))

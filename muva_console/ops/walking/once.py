@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from muva_console.ops.errors import ConfigError
 from muva_console.ops.readings import Level, Verdict, utc_now, worst
 from muva_console.ops.runbooks.model import Runbook, Step
 from muva_console.ops.runbooks.run import Item, Run, Sensed
-from muva_console.ops.runbooks.standing import ItemView, RunView, State, stand
+from muva_console.ops.runbooks.standing import ItemView, RunView, State, ready, stand
 from muva_console.ops.text import sanitise_line
 from muva_console.ops.walking.looking import look
 from muva_console.ops.walking.sensing import sense
@@ -45,33 +48,51 @@ async def sense_once(
     round_ = look(workspace, environment, folder=workspace.cache / "runs" / "once")
 
     async def one(step: Step) -> Item:
-        if not step.sensed:
-            return Item(step=step)
         findings = await sense(step, round_, lambda line: told(step, line), again=again)
         told(step, None)
         return Item(step=step, sensed=Sensed(findings=findings, by=workspace.engineer.label, at=utc_now()))
 
     began = utc_now()
-    try:
-        items = tuple(await asyncio.gather(*(one(step) for step in chosen)))
-        basis = round_.basis()
-    finally:
-        round_.end()
-    environments = workspace.config.environments
-    before = workspace.previous(environment)
-    about = {"target": environments[environment].branch}
-    if before is not None:
-        about["source"] = environments[before].branch
     run = Run(
         id="",
         runbook=runbook,
         environment=environment,
         begun_by=workspace.engineer.label,
         begun_at=began,
-        items=items,
-        about=about,
+        items=tuple(Item(step=step) for step in chosen),
+        about=about_of(workspace, environment),
     )
-    return stand(run, max((item.sensed.at for item in items if item.sensed), default=began), basis=basis)
+    basis: dict[str, str] = {}
+    try:
+        while wanted := _wanted(run, began, basis, ordered=runbook.ordered and not only):
+            found = await asyncio.gather(*(one(step) for step in wanted))
+            known = {item.step.id: item for item in found}
+            run = structs.replace(run, items=tuple(known.get(item.step.id, item) for item in run.items))
+            basis = round_.basis()
+    finally:
+        round_.end()
+    at = max((item.sensed.at for item in run.items if item.sensed), default=began)
+    return stand(run, at, basis=basis)
+
+
+def _wanted(run: Run, began: datetime, basis: dict[str, str], *, ordered: bool) -> list[Step]:
+    """What is to be sensed next: all at once, or in an ordered runbook what nothing above holds back."""
+    unsensed = [item.step for item in run.items if item.step.sensed and item.sensed is None]
+    if not ordered:
+        return unsensed
+    at = max((item.sensed.at for item in run.items if item.sensed), default=began)
+    now = ready(stand(run, at, basis=basis))
+    return [step for step in unsensed if step.id in now]
+
+
+def about_of(workspace: Workspace, environment: str) -> dict[str, str]:
+    """What a run of that environment is about: the branches, ``source`` and ``target``."""
+    environments = workspace.config.environments
+    before = workspace.previous(environment)
+    about = {"target": environments[environment].branch}
+    if before is not None:
+        about["source"] = environments[before].branch
+    return about
 
 
 def steps_for(runbook: Runbook, environment: str) -> tuple[Step, ...]:

@@ -33,7 +33,8 @@ async def sense(
     try:
         if step.kind is StepKind.COMMAND:
             return await _command(step, look.target, progress)
-        ctx = replace(look.of(step.of), parameters={**step.parameters, "again": again}, progress=progress)
+        parameters = {**look.given, **step.parameters, "again": again}
+        ctx = replace(look.of(step.of), parameters=parameters, progress=progress)
     except OpsError as error:
         finding = tell(Level.UNKNOWN, str(error), evidence=[error.means], next=error.next)
         return (structs.replace(finding, check=step.check or step.id, title=step.title),)

@@ -7,11 +7,13 @@ found or said is written before it is shown as such. Lives in the event loop of 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ from muva_console.ops.journal.errors import JournalError
 from muva_console.ops.journal.model import Draft, Filter
 from muva_console.ops.journal.store import new_act
 from muva_console.ops.readings import Finding, utc_now
-from muva_console.ops.runbooks.model import Runbook, Step
+from muva_console.ops.runbooks.model import Basis, Runbook, Step
 from muva_console.ops.runbooks.run import (
     KINDS,
     Item,
@@ -37,15 +39,16 @@ from muva_console.ops.runbooks.run import (
     subject,
 )
 from muva_console.ops.runbooks.saying import may_say
-from muva_console.ops.runbooks.standing import RunView, stand, summary_of
+from muva_console.ops.runbooks.standing import RunView, State, ready, stand, summary_of
 from muva_console.ops.text import sanitise_line
 from muva_console.ops.walking.basis import read_basis
 from muva_console.ops.walking.looking import Look, look
-from muva_console.ops.walking.once import steps_for
+from muva_console.ops.walking.once import about_of, steps_for
 from muva_console.ops.walking.runs import read_run
 from muva_console.ops.walking.sensing import sense
 
 if TYPE_CHECKING:
+    from muva_console.ops.checks import CheckContext
     from muva_console.ops.journal.model import Entry
     from muva_console.ops.operations import Operation
     from muva_console.ops.workspace import Workspace
@@ -57,6 +60,14 @@ BASIS_EVERY = 30.0
 BASIS_TIMEOUT = 20.0
 DRAW_EVERY = 0.1
 """Seconds between two views handed on, at least: output that comes fast is drawn ten times a second."""
+NOT_SOONER = 5.0
+"""Seconds until an item of an ordered runbook that expires at once is sensed again by itself. Ours."""
+WRITE_EVERY = 60.0
+"""Seconds after which a finding that stays as it was is written down again, where it is asked again and
+again. Ours: a run of ten minutes is ten entries."""
+COMMIT, VERSION = "commit", "version"
+"""What `Run.about` calls the commit that a run of an ordered runbook is for, and the version asked for."""
+GIVEN = (VERSION,)
 NOTE_CAP = 2000
 TAIL = 60
 """Lines of output kept in sight of an item that is being sensed; all of them are in the kept output."""
@@ -89,19 +100,39 @@ class Walk:
         self._sensing: dict[str, asyncio.Task[None]] = {}
         self._progress: dict[str, str] = {}
         self._tail: dict[str, deque[str]] = {}
+        self._quiet: set[str] = set()
+        """Items that are asked again by themselves: what was found of them stays in sight meanwhile."""
+        self._looked: dict[str, float] = {}
+        """When items were sensed last by this walk, on the monotonic clock."""
+        self._kept: dict[str, float] = {}
+        """Likewise, when that was written down."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._version = 0
         self._changed = asyncio.Event()
+        self._moved = asyncio.Event()
         self._basis_read = asyncio.Event()
         self._look_again = asyncio.Event()
 
     @classmethod
-    async def begin(cls, workspace: Workspace, runbook: Runbook, environment: str, **options: Any) -> Walk:
+    async def begin(
+        cls,
+        workspace: Workspace,
+        runbook: Runbook,
+        environment: str,
+        *,
+        given: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Walk:
         """Begin a run: it is in the journal when this returns. Raises JournalError, and OpsError when the
         runbook is not for that environment.
+
+        A run of an ordered runbook is for the commit that goes out now, whatever is pushed meanwhile. `given`
+        is told to every check and operation (``version``).
         """
         steps_for(runbook, environment)
-        about = _about(workspace, environment)
+        about = about_of(workspace, environment) | dict(given or {})
+        if runbook.ordered:
+            about |= await _commit(workspace, environment)
         entry = await workspace.journal.append(
             Draft(
                 kind=RunKind.BEGUN,
@@ -138,7 +169,7 @@ class Walk:
             self._run,
             self._now(),
             basis=self._basis,
-            asking=self._sensing.keys(),
+            asking=self._sensing.keys() - self._quiet,
             progress=self._progress,
             tail=self._tail,
             notice=notice,
@@ -164,8 +195,12 @@ class Walk:
         """Follow the journal and what the items hang on; `sense` what was not sensed or has expired."""
         self._spawn(self._follow(), "follow")
         self._spawn(self._watch_basis(), "basis")
-        if sense and self._run.ended_at is None:
+        if not sense or self._run.ended_at is not None:
+            return
+        if not self._run.runbook.ordered:
             self.sense()
+        if self._run.runbook.ordered or any(item.step.again for item in self._run.items):
+            self._spawn(self._go_on(), "go on")
 
     async def known(self) -> None:
         """Wait until what the items hang on was looked at once (at most BASIS_TIMEOUT seconds)."""
@@ -183,29 +218,51 @@ class Walk:
         while self._sensing:
             await asyncio.gather(*self._sensing.values(), return_exceptions=True)
 
+    async def all_sensed(self, *, again: bool = False) -> None:
+        """Sense all that can be now and wait for it: in an ordered runbook one after the other, as far as
+        nothing holds back what follows.
+        """
+        done: set[str] = set()
+        while True:
+            wanted = [one for one in self._unsensed() if one not in done]
+            done |= set(wanted)
+            self.sense(wanted, again=again)
+            await self.sensed()
+            if not wanted:
+                return
+
+    def _unsensed(self) -> list[str]:
+        view = self.view
+        if self._run.runbook.ordered:
+            return list(ready(view))
+        return [item.id for item in view.items if item.step.sensed and (not item.findings or item.expired)]
+
     def look_again(self) -> None:
         """Look now whether what the items hang on has changed."""
         self._look_again.set()
 
     # --- sensing
 
-    def sense(self, items: Iterable[str] | None = None, *, again: bool = False) -> None:
-        """Sense these items side by side, by default all that are not sensed or have expired; those that are
-        under way go on. `again` asks anew what was remembered (a build).
+    def sense(
+        self, items: Iterable[str] | None = None, *, again: bool = False, quietly: bool = False
+    ) -> None:
+        """Sense these items side by side, by default all that are not sensed or have expired (in an ordered
+        runbook, those that nothing above holds back); those that are under way go on. `again` asks anew what
+        was remembered (a build); `quietly` leaves in sight what was found before.
         """
-        chosen = set(items) if items is not None else None
+        chosen = set(self._unsensed() if items is None else items)
         steps = [
             item.step
             for item in self.view.items
-            if item.step.sensed
-            and (item.id in chosen if chosen is not None else not item.findings or item.expired)
-            and item.id not in self._sensing
+            if item.step.sensed and item.id in chosen and item.id not in self._sensing
         ]
         if not steps:
             return
-        round_ = look(self._workspace, self._run.environment, folder=self._folder())
+        round_ = self._look()
         tasks = []
         for step in steps:
+            if quietly:
+                self._quiet.add(step.id)
             task = asyncio.create_task(self._sense(step, round_, again=again), name=f"sense {step.id}")
             self._sensing[step.id] = task
             task.add_done_callback(partial(self._not_sensing, step.id))
@@ -224,6 +281,11 @@ class Walk:
 
         findings = await sense(step, round_, progress, again=again)
         basis = await self._basis_for(step, round_)
+        self._looked[step.id] = time.monotonic()
+        if step.id in self._quiet and self._as_before(step, findings):
+            self._keep(step, findings, basis)
+            return
+        self._kept[step.id] = time.monotonic()
         data = sensed_data(step.id, findings, basis)
         draft = self._draft(RunKind.SENSED, step, summary_of(findings), data)
         try:
@@ -235,8 +297,17 @@ class Walk:
         else:
             self._journal_error = ""
 
+    def _as_before(self, step: Step, findings: tuple[Finding, ...]) -> bool:
+        """Whether what was asked again is no news for the journal: as it was, and that was written lately."""
+        item = self._run.item(step.id)
+        before = item.sensed.findings if item is not None and item.sensed is not None else ()
+        lately = time.monotonic() - self._kept.get(step.id, -WRITE_EVERY) < WRITE_EVERY
+        return lately and [(f.level, f.pending, f.subject) for f in before] == [
+            (f.level, f.pending, f.subject) for f in findings
+        ]
+
     def _keep(self, step: Step, findings: tuple[Finding, ...], basis: Mapping[str, str]) -> None:
-        """Keep here what could not be written."""
+        """Keep here what could not be written, or is no news."""
         sensed = Sensed(
             findings=findings, by=self._workspace.engineer.label, at=self._now(), basis=dict(basis)
         )
@@ -249,6 +320,7 @@ class Walk:
 
     def _not_sensing(self, id: str, _: object) -> None:
         self._sensing.pop(id, None)
+        self._quiet.discard(id)
         self._progress.pop(id, None)
         self._tail.pop(id, None)
         self._touch()
@@ -284,24 +356,42 @@ class Walk:
         return appended.entry
 
     async def operation(self, id: str) -> Operation:
-        """The act of an operation's item, to be planned, confirmed and performed. Raises OpsError."""
-        from muva_console.ops.release.acts import operation_for
+        """The act of an operation's item, to be planned, confirmed and performed; its item is to be sensed
+        again afterwards (`acted`). Raises OpsError, also where an item above is not well yet.
+        """
+        from muva_console.ops.deploys.acts import operation_for
 
         item = self._item(id)
-        round_ = look(self._workspace, self._run.environment, folder=self._folder())
+        stands = self.view.item(id)
+        if stands is not None and stands.waits_on:
+            raise OpsError(
+                f"“{item.step.title}” waits on “{stands.waits_on}”",
+                next="Settle that first: do it, sense it again, or override it with a reason.",
+            )
+        return await operation_for(item.step.operation, self.context_of(item.step))
+
+    def context_of(self, step: Step) -> CheckContext:
+        """What a step's operation looks at: the run's environment, what goes out, the step's parameters."""
+        round_ = self._look()
         ctx = round_.target
-        ctx.parameters = item.step.parameters
-        return await operation_for(item.step.operation, ctx)
+        ctx.parameters = {**round_.given, **step.parameters}
+        return ctx
+
+    def acted(self, id: str) -> None:
+        """Sense an item again after its act, whatever became of that."""
+        if self._item(id).step.sensed:
+            self.sense([id], again=True)
+        self.look_again()
 
     async def text_of(self, id: str) -> str:
         """What an operation's item would send, to be copied by hand. Raises OpsError."""
-        from muva_console.ops.release.acts import message_text
+        from muva_console.ops.deploys.acts import message_text
+        from muva_console.ops.notices import NAME as NOTIFY
 
         item = self._item(id)
-        round_ = look(self._workspace, self._run.environment, folder=self._folder())
-        ctx = round_.target
-        ctx.parameters = item.step.parameters
-        return await message_text(ctx)
+        if item.step.operation != NOTIFY:
+            raise OpsError(f"“{item.step.title}” sends no message")
+        return await message_text(self.context_of(item.step))
 
     async def end(self) -> Entry:
         """End the run with the verdict that it has now. Raises JournalError, OpsError when it has ended."""
@@ -344,6 +434,17 @@ class Walk:
             environment=self._run.environment,
             data=data,
             act=self._run.id,
+        )
+
+    def _look(self) -> Look:
+        about = self._run.about
+        given = {name: about[name] for name in GIVEN if about.get(name)}
+        return look(
+            self._workspace,
+            self._run.environment,
+            folder=self._folder(),
+            commit=about.get(COMMIT, ""),
+            given=given,
         )
 
     def _folder(self) -> Path:
@@ -397,6 +498,8 @@ class Walk:
                     found, self._basis_error = await read_basis(
                         self._workspace, self._run.environment, needed
                     )
+                if Basis.OUTGOING in needed and COMMIT in self._run.about:
+                    found[Basis.OUTGOING] = self._run.about[COMMIT]
                 self._basis |= found
             except TimeoutError:
                 self._basis_error = f"no answer within {BASIS_TIMEOUT:g} s whether a new commit goes out"
@@ -405,6 +508,32 @@ class Walk:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._basis_every):
                     await self._look_again.wait()
+
+    async def _go_on(self) -> None:
+        """Sense what is next in an ordered runbook, and again what changes by itself."""
+        while True:
+            if self._run.ended_at is None:
+                if self._run.runbook.ordered:
+                    now = time.monotonic()
+                    wanted = ready(self.view)
+                    self.sense(one for one in wanted if now - self._looked.get(one, -inf) >= NOT_SOONER)
+                self.sense(self._due(), quietly=True)
+            self._moved.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._moved.wait()
+            await asyncio.sleep(DRAW_EVERY)
+
+    def _due(self) -> list[str]:
+        now = time.monotonic()
+        return [
+            item.id
+            for item in self.view.items
+            if item.step.again is not None
+            and item.open
+            and item.state in (State.SENSED, State.PENDING)
+            and now - self._looked.get(item.id, -inf) >= item.step.again
+        ]
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=f"walk {name}")
@@ -420,6 +549,7 @@ class Walk:
 
     def _touch(self) -> None:
         self._version += 1
+        self._moved.set()
         self._changed.set()
 
 
@@ -430,10 +560,11 @@ async def _end_after(tasks: list[asyncio.Task[None]], round_: Look) -> None:
         round_.end()
 
 
-def _about(workspace: Workspace, environment: str) -> dict[str, str]:
-    environments = workspace.config.environments
+async def _commit(workspace: Workspace, environment: str) -> dict[str, str]:
+    """The commit that goes out now. Raises LinkError where that cannot be told."""
     before = workspace.previous(environment)
-    about = {"target": environments[environment].branch}
-    if before is not None:
-        about["source"] = environments[before].branch
-    return about
+    branch = workspace.config.environments[before or environment].branch
+    heads = await workspace.workshop.heads()
+    if branch not in heads:
+        raise OpsError(f"the repository has no branch {branch}, so nothing can go out from it")
+    return {COMMIT: heads[branch]}
