@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,70 +20,14 @@ from muva_console.ops.links.base import CommandLog, LinkStatus
 from muva_console.ops.links.github import GitHubLink, GitHubToken, github_token
 from muva_console.ops.links.github_model import RateLimited
 from muva_console.ops.readings import utc_now
+from tests.github.answering import TOKEN, link_to, response, standing
 
-TOKEN = "ghp_0123456789abcdef0123456789abcdef0123"
 SHA = "a" * 40
-
-Respond = Callable[[str], bytes]
-"""From a request's head to the whole response."""
-
-
-def response(status: int, body: str | bytes = "[]", **headers: str) -> bytes:
-    data = body.encode() if isinstance(body, str) else body
-    lines = [f"HTTP/1.1 {status} X", f"content-length: {len(data)}", "content-type: application/json"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
-
-
-class Server:
-    """Answers each request as it is told, and keeps the requests."""
-
-    def __init__(self, respond: Respond) -> None:
-        self.respond = respond
-        self.heads: list[str] = []
-        self.url = ""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                self.heads.append(head)
-                data = self.respond(head)
-                writer.write(data)
-                await writer.drain()
-                if not data or b"content-length" not in data or b"connection: close" in data:
-                    break
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-
-@asynccontextmanager
-async def standing(respond: Respond) -> AsyncIterator[Server]:
-    made = Server(respond)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield made
-    finally:
-        server.close()
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("muva_console.ops.links.github_http.PAUSES", (0.0, 0.0))
-
-
-async def token() -> str:
-    return TOKEN
-
-
-def link_to(
-    url: str, *, timeout: float = 20, log: CommandLog | None = None,
-    token: Callable[[], Awaitable[str | None]] = token,
-) -> GitHubLink:  # fmt: skip
-    return GitHubLink(url, "muva/muva-chat", token, timeout=timeout, log=log)
 
 
 async def the_error(url: str, *, timeout: float = 20) -> LinkError:

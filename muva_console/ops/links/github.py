@@ -1,7 +1,7 @@
 """The GitHub link: what the console asks of one repository, as frozen readings.
 
-Every method raises `LinkError` and nothing else when GitHub cannot be asked. What runs there (workflows,
-jobs, their logs, deployments) is asked the same way, by `GitHubHttp`, and joins here when it is needed.
+Every method raises `LinkError` and nothing else when GitHub cannot be asked. What runs there is `actions`,
+what a release changes there is `releasing`: both ask by the same `GitHubHttp`, with its limits and counts.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links import github_model as model
 from muva_console.ops.links import github_raw
 from muva_console.ops.links.base import CommandLog, LinkState, OnState
+from muva_console.ops.links.github_actions import GitHubActions
 from muva_console.ops.links.github_answers import decode
+from muva_console.ops.links.github_counts import Counts, Resting
 from muva_console.ops.links.github_http import GitHubHttp
 from muva_console.ops.links.github_model import Comparison, ListedCommit, PullRequest, Rate, Review
+from muva_console.ops.links.github_releasing import GitHubReleasing
 from muva_console.ops.links.github_token import GitHubToken, github_token
 
 __all__ = ["GitHubLink", "GitHubToken", "github_token"]
@@ -48,6 +51,10 @@ class GitHubLink:
         self.repository = repository
         self._http = GitHubHttp(api, token, timeout=timeout, log=log, on_state=on_state)
         self._below = f"/repos/{repository}"
+        self.actions = GitHubActions(self._http, repository)
+        """What runs there: workflows, jobs, logs, approvals, artifacts."""
+        self.releasing = GitHubReleasing(self._http, repository)
+        """What a release changes there: pull requests, issues, releases."""
 
     @property
     def state(self) -> LinkState:
@@ -58,6 +65,16 @@ class GitHubLink:
     def rate(self) -> Rate | None:
         """What GitHub's last answer said of its limit; None before it did."""
         return self._http.rate
+
+    @property
+    def counts(self) -> Counts:
+        """How much GitHub was asked since the link was made, charged and uncharged."""
+        return self._http.counts
+
+    @property
+    def resting(self) -> Resting | None:
+        """Until when GitHub is left alone, and why (a limit, a failure); None while it is not."""
+        return self._http.resting
 
     async def pulls_of(self, sha: str) -> tuple[PullRequest, ...]:
         """The pull requests that a commit belongs to: merged ones that brought or made it, and open ones

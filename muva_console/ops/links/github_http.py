@@ -30,7 +30,7 @@ from muva_console.ops.links.github_errors import (
     unsure,
 )
 from muva_console.ops.links.github_model import Declined, Rate, RateLimited
-from muva_console.ops.links.github_sinks import Sink
+from muva_console.ops.links.github_sinks import Sink, body_of, pour
 from muva_console.ops.links.github_standing import Standing
 from muva_console.ops.links.http_client import open_client
 from muva_console.ops.text import sanitise_line
@@ -205,8 +205,8 @@ class GitHubHttp:
     def line(self, path: str) -> str:
         """A GET of a path as a person would type it, the token by its variable."""
         if self.api == "https://api.github.com":
-            return f"gh api {shell_word(path.lstrip('/'))}"
-        return f'curl -sS -H "Authorization: Bearer $GH_TOKEN" {shell_word(self.api + path)}'
+            return f"gh api {_word(path.lstrip('/'))}"
+        return f'curl -sS -H "Authorization: Bearer $GH_TOKEN" {_word(self.api + path)}'
 
     async def close(self) -> None:
         """Close what is open; the link may be used again."""
@@ -350,10 +350,10 @@ class GitHubHttp:
                 status = seen.status = response.status_code
                 told = {name.lower(): value for name, value in response.headers.items()}
                 if request.sink is not None and 200 <= status < 300:
-                    await _poured(response, request.sink)
+                    await pour(response, request.sink)
                     body = b""
                 else:
-                    body = await _body(response, request.limit or BODY_LIMIT, self.where)
+                    body = await body_of(response, request.limit or BODY_LIMIT, self.where)
         finally:
             if not at_home:
                 self.counts.elsewhere += 1
@@ -399,24 +399,7 @@ def _passing(error: LinkError) -> bool:
     return error.fault is Fault.CLOSED
 
 
-def shell_word(text: str) -> str:
-    """Quoted for a shell."""
+def _word(text: str) -> str:
     import shlex
 
     return shlex.quote(sanitise_line(text, cap=2048))
-
-
-async def _poured(response: httpx.Response, sink: Sink) -> None:
-    await sink.begin()
-    async for chunk in response.aiter_bytes():
-        if not await sink.take(chunk):
-            break
-
-
-async def _body(response: httpx.Response, limit: int, where: str) -> bytes:
-    data = bytearray()
-    async for chunk in response.aiter_bytes():
-        data += chunk
-        if len(data) > limit:
-            raise LinkError(Fault.TOO_LARGE, f"the answer has more than {limit:,} bytes", where=where)
-    return bytes(data)

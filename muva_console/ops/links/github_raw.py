@@ -246,3 +246,9 @@ class RawIssue(Struct, frozen=True):
     number: int
     state: str
     title: str
+
+
+class RawBranch(Struct, frozen=True):
+    name: str
+    commit: RawParent
+    protected: bool = False

@@ -6,9 +6,12 @@ import asyncio
 import hashlib
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from muva_console.ops.errors import Fault, LinkError
+
+if TYPE_CHECKING:
+    import httpx
 
 CHUNK = 1024 * 1024
 """Bytes that are written at a time."""
@@ -151,3 +154,21 @@ class FileSink:
         return LinkError(
             Fault.OTHER, f"it cannot be written: {error.strerror or error}", where=str(self._into)
         )
+
+
+async def pour(response: httpx.Response, sink: Sink) -> None:
+    """An answer's body into a sink, until it has enough."""
+    await sink.begin()
+    async for chunk in response.aiter_bytes():
+        if not await sink.take(chunk):
+            break
+
+
+async def body_of(response: httpx.Response, limit: int, where: str) -> bytes:
+    """An answer's body. Raises LinkError(TOO_LARGE) beyond `limit` bytes."""
+    data = bytearray()
+    async for chunk in response.aiter_bytes():
+        data += chunk
+        if len(data) > limit:
+            raise LinkError(Fault.TOO_LARGE, f"the answer has more than {limit:,} bytes", where=where)
+    return bytes(data)
