@@ -13,7 +13,7 @@ from muva_console.ops.readings import Level, Verdict
 from muva_console.ops.runbooks.export import as_data, as_markdown
 from muva_console.ops.runbooks.model import Runbook
 from muva_console.ops.runbooks.run import Run
-from muva_console.ops.runbooks.standing import ItemView, RunView, State
+from muva_console.ops.runbooks.standing import FOR_A_PERSON, ItemView, RunView, State
 
 _VERDICT_COLOUR = {Verdict.GO: None, Verdict.NO_GO: "red", Verdict.CANNOT_TELL: "magenta"}
 
@@ -90,7 +90,7 @@ def view(of: RunView, *, as_json: bool, markdown: bool, verbose: bool) -> None:
 
 def once(of: RunView, verdict: Verdict, *, as_json: bool, markdown: bool, verbose: bool) -> None:
     """What was sensed once, and the verdict as far as a machine can tell."""
-    waiting = [item.id for item in of.items if item.state in (State.YOURS, State.HANDED)]
+    waiting = [item.id for item in of.items if item.state in FOR_A_PERSON]
     if as_json:
         data: dict[str, Any] = as_data(of)
         print_json({**data, "verdict": verdict, "whole": of.verdict, "waiting": waiting})
@@ -118,9 +118,14 @@ def item_lines(of: RunView, *, verbose: bool) -> list[str]:
 def _item(item: ItemView, width: int, *, verbose: bool) -> list[str]:
     if item.state is State.TEXT:
         return [f"  {'':<9} {item.step.title:<{width}}  {item.summary}"]
-    if item.state in (State.YOURS, State.HANDED):
-        head = f"  ◌ {'yours':<7} {item.step.title:<{width}}  {item.summary}"
-        return [head] if glyph(Level.OK) == "●" else [head.replace("◌", "-")]
+    if item.state in (*FOR_A_PERSON, State.WAITING):
+        word = "waits" if item.state is State.WAITING else "yours"
+        head = f"  ◌ {word:<7} {item.step.title:<{width}}  {item.summary}"
+        lines = [head] if glyph(Level.OK) == "●" else [head.replace("◌", "-")]
+        if item.state is State.PENDING:
+            lines += [f"            {fact}" for finding in item.findings for fact in finding.evidence]
+            lines += [f"            next: {finding.next}" for finding in item.findings if finding.next]
+        return lines
     word = item.state.value if item.state in (State.OVERRIDDEN, State.EXPIRED) else item.level.value
     by = f" ({item.by})" if item.answer is not None and item.by else ""
     head = f"  {glyph(item.level)} {word:<7} {item.step.title:<{width}}  {item.summary}{by}"
@@ -148,6 +153,8 @@ def _verdict(of: RunView, verdict: Verdict, *, whole: bool) -> str:
     ]
     if of.yours:
         told.append(f"{of.yours} for a person")
+    if of.waiting:
+        told.append(f"{of.waiting} waiting")
     as_far = "" if whole or not of.yours else ", as far as a machine can tell"
     every = len(of.run.runbook.for_environment(of.run.environment))
     part = f", {len(of.items)} of {every} items" if every > len(of.items) else ""

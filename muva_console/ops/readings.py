@@ -74,6 +74,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     expires: datetime | None = None
     unconfigured: bool = False
     """Unknown for want of configuration alone: no fault of anything, and a person may say it instead."""
+    pending: bool = False
+    """Unknown because it has not happened yet, and an act of the console would make it so."""
 
 
 def verdict(findings: Iterable[Finding]) -> Verdict:

@@ -19,7 +19,7 @@ from muva_console.ops.links.outgoing import FileChange, Outgoing
 from muva_console.ops.operations import EventKind
 from muva_console.ops.readings import Finding, Level, Verdict, utc_now
 from muva_console.ops.release import message
-from muva_console.ops.release.acts import message_text, operation_for
+from muva_console.ops.deploys.acts import message_text, operation_for
 from muva_console.ops.release.context import Release
 from muva_console.ops.release.message import Facts, render
 from tests.github.test_review import GitSource
@@ -34,7 +34,7 @@ class Tree(GitSource):
         super().__init__(estate)
         self._estate = estate
 
-    async def outgoing(self, source: str, target: str) -> Outgoing:
+    async def outgoing(self, source: str, target: str, *, at: str = "") -> Outgoing:
         from msgspec.structs import replace
 
         files = ("supabase/migrations/1.sql", "README.md")
@@ -144,7 +144,7 @@ async def test_what_is_not_known_is_refused(hub: Estate, link: GitHubLink) -> No
     assert "by hand" in caught.value.next
 
     class Gone(Tree):
-        async def outgoing(self, source: str, target: str) -> Outgoing:
+        async def outgoing(self, source: str, target: str, *, at: str = "") -> Outgoing:
             raise LinkError(Fault.DNS, "no way there")
 
     ctx = context(hub, link, message="pending")

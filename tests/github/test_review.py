@@ -29,7 +29,7 @@ class GitSource:
         self._git = Repository(estate.repository)
         self._fetched = fetched
 
-    async def outgoing(self, source: str, target: str) -> Outgoing:
+    async def outgoing(self, source: str, target: str, *, at: str = "") -> Outgoing:
         commits = tuple(
             OutgoingCommit(
                 sha=one.sha, subject=one.message.splitlines()[0], author=one.author,

@@ -33,7 +33,7 @@ class Repository:
         self.changes = changes
         self.error: LinkError | None = None
 
-    async def outgoing(self, source: str, target: str) -> Outgoing:
+    async def outgoing(self, source: str, target: str, *, at: str = "") -> Outgoing:
         if self.error is not None:
             raise self.error
         now = datetime(2026, 11, 25, tzinfo=UTC)

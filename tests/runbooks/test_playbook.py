@@ -13,11 +13,11 @@ import pytest
 from muva_console.config.load import load
 from muva_console.config.model import Contact
 from muva_console.ops.checks import all_checks
+from muva_console.ops.deploys.acts import ACTS
 from muva_console.ops.errors import ConfigError
 from muva_console.ops.runbooks.document import Known, read_document
 from muva_console.ops.runbooks.load import (
     ESTATE,
-    OPERATIONS,
     PLAYBOOK,
     find_runbook,
     load_runbooks,
@@ -33,7 +33,7 @@ def test_every_file_is_sound_and_names_what_there_is() -> None:
     assert sorted(file.stem for file in FOLDER.glob("*.toml")) == sorted(PLAYBOOK)
     known = Known(
         checks=frozenset(check.name for check in all_checks()),
-        operations=OPERATIONS,
+        operations=frozenset(ACTS),
         environments=tuple(ESTATE),
     )
     for name in PLAYBOOK:

@@ -188,6 +188,7 @@ title = "One"
 id = "one"
 title = ""
 check = "api-helth"
+run = "x"
 operation = "notifi"
 of = "@production"
 on = "here"
@@ -225,18 +226,17 @@ with = 1
         'b.toml:8: step "one", id: there is a step of that name already',
         'b.toml:9: step "one", title: expected a text that is not empty',
         'b.toml:10: step "one", check: there is no check "api-helth"; did you mean api-health?',
-        'b.toml:11: step "one", operation: there is no operation "notifi"; did you mean notify?',
-        "attest may stand beside the first three), found check and operation",
-        'b.toml:12: step "one", of: expected "source" or an environment\'s name',
-        'b.toml:13: step "one", on: has no effect here: it goes with `run`',
-        'b.toml:14: step "one", depends, item 2: expected one of "outgoing", "target", "serving", found',
-        "b.toml:15: [[step]] number 3, id: missing",
-        "b.toml:18: [[step]] number 3, output: expected a regular expression",
-        'b.toml:19: [[step]] number 3, on: expected one of "here", "host", found "laptop"',
-        "b.toml:20: [[step]] number 3, timeout: expected a duration",
-        "b.toml:21: [[step]] number 3, exit: expected a whole number, at least 0 and at most 255, found 256",
-        'b.toml:22: step "four": expected one of',
-        'b.toml:28: step "four", with: expected a table',
+        'b.toml:12: step "one", operation: there is no operation "notifi"; did you mean notify?',
+        "attest may stand beside the first three, operation beside check), found check and run and operation",
+        'b.toml:13: step "one", of: expected "source" or an environment\'s name',
+        'b.toml:15: step "one", depends, item 2: expected one of "outgoing", "target", "serving", found',
+        "b.toml:16: [[step]] number 3, id: missing",
+        "b.toml:19: [[step]] number 3, output: expected a regular expression",
+        'b.toml:20: [[step]] number 3, on: expected one of "here", "host", found "laptop"',
+        "b.toml:21: [[step]] number 3, timeout: expected a duration",
+        "b.toml:22: [[step]] number 3, exit: expected a whole number, at least 0 and at most 255, found 256",
+        'b.toml:23: step "four": expected one of',
+        'b.toml:29: step "four", with: expected a table',
         "c.toml:2:1: not TOML",
         "d.toml:2: expected UTF-8 text, found byte 0xff",
     ):

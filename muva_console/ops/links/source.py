@@ -19,8 +19,10 @@ class Source(Protocol):
     Every method raises `LinkError`. Commits are whole hashes; paths are as git has them.
     """
 
-    async def outgoing(self, source: str, target: str) -> Outgoing:
-        """Fetch, and tell what `source` has that `target` has not."""
+    async def outgoing(self, source: str, target: str, *, at: str = "") -> Outgoing:
+        """Fetch, and tell what `source` has that `target` has not; `at` is a commit of `source` in the place
+        of its head.
+        """
         ...
 
     async def read(self, sha: str, path: str, *, limit: int = 4 * 1024 * 1024) -> bytes | None:

@@ -34,3 +34,5 @@ class Release:
     """Where what is run here is told."""
     folder: Path | None = None
     """Where outputs of commands are kept; None to keep none."""
+    commit: str = ""
+    """The commit that goes out, where a run was begun for one; empty for the head of `source_branch`."""

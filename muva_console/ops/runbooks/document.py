@@ -24,6 +24,7 @@ from muva_console.ops.runbooks.keys import (
     LISTS,
     ROLES,
     SOURCE,
+    TOGETHER,
     WITH,
     WRITTEN_IN_LINES,
 )
@@ -72,7 +73,7 @@ class Document(Struct, kw_only=True):
     whole: bool = False
     """Whether it stands in the place of the runbook that has its id."""
     given: dict[str, Any] = field(default_factory=dict)
-    """``title``, ``about``, ``section``, ``environments``: what the file says of them."""
+    """``title``, ``about``, ``section``, ``environments``, ``ordered``: what the file says of them."""
     steps: list[Draft] | None = None
     added: list[Draft] = field(default_factory=list)
     replaced: list[Draft] = field(default_factory=list)
@@ -218,8 +219,9 @@ class _Reader:
         if not given:
             text = f"nothing says what it is; expected one of {', '.join(KINDS)}"
             self._made.mistake(place, text, step=told)
-        elif len(main) > 1 or ("attest" in given and "text" in given):
-            text = f"expected one of {', '.join(KINDS)} (attest may stand beside the first three)"
+        elif (len(main) > 1 and tuple(main) not in TOGETHER) or ("attest" in given and "text" in given):
+            beside = "attest may stand beside the first three, operation beside check"
+            text = f"expected one of {', '.join(KINDS)} ({beside})"
             self._made.mistake(place, f"{text}, found {' and '.join(given)}", step=told)
         for key, needs in GOES_WITH.items():
             if key in table and given and not any(kind in table for kind in needs):

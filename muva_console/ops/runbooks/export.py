@@ -63,6 +63,9 @@ def _item(item: ItemView) -> dict[str, Any]:
         "at": item.at,
         "by": item.by,
         "expired": item.expired,
+        "operation": item.step.operation,
+        "actable": item.actable,
+        "waits_on": item.waits_on if item.open else "",
         "command": item.command,
         "answer": to_builtins(answer) if answer is not None else None,
     }
@@ -104,7 +107,8 @@ def _markdown_item(item: ItemView) -> list[str]:
         return [f"- {text(item.step.title)}: {text(item.summary)}"]
     when = f", {item.at:%H:%M:%S}Z" if item.at else ""
     who = f" by {text(item.by)}" if item.by and item.answer is not None else ""
-    head = f"- {_MARK[item.level]} **{text(item.step.title)}** {_WORD[item.level]}: {text(item.summary)}"
+    word = {State.PENDING: "not yet", State.WAITING: "not yet"}.get(item.state, _WORD[item.level])
+    head = f"- {_MARK[item.level]} **{text(item.step.title)}** {word}: {text(item.summary)}"
     lines = [f"{head} _({item.state.value}{who}{when})_"]
     told = [line for finding in item.findings for line in finding.evidence]
     if told and item.level is not Level.OK:

@@ -69,7 +69,8 @@ class StepKeys(Table, frozen=True, kw_only=True):
     output: Text | None = None
     """A regular expression that must be found in what `run` prints."""
     operation: Text | None = None
-    """The name of an operation: an act, shown and confirmed before it is done."""
+    """The name of an operation: an act, shown and confirmed before it is done. Beside `check`: the check
+    tells whether it has happened, the operation makes it so."""
     attest: Text | None = None
     """The question that a person answers. Beside `check`, `run` or `operation` it is asked where the machine
     cannot tell."""
@@ -84,6 +85,8 @@ class StepKeys(Table, frozen=True, kw_only=True):
     environment's branch stands at), "serving" (the commit that the environment serves)."""
     timeout: Annotated[Seconds, Meta(gt=0, le=7200)] | None = None
     """After how long sensing is given up; at most 2h."""
+    again: Annotated[Seconds, Meta(ge=1, le=3600)] | None = None
+    """How often an open walk senses it again by itself while it is not well; from 1s to 1h."""
 
 
 class AddKeys(StepKeys, frozen=True, kw_only=True):
@@ -108,6 +111,8 @@ class FileKeys(Table, frozen=True, kw_only=True):
     """The playbook's section it comes from."""
     environments: tuple[Where, ...] | None = None
     """The environments it is for; every one when not given."""
+    ordered: bool | None = None
+    """Whether its acts come one after the other: none is offered before what is sensed above is well."""
     remove: tuple[Id, ...] = ()
     """Steps that are taken out."""
 
@@ -119,7 +124,9 @@ FILE = keys(FileKeys)
 LISTS: dict[str, dict[str, Key]] = {"step": STEP, "add": ADD, "replace": STEP}
 """The lists of steps that a file may hold: its own, those it adds, those it puts in the place of others."""
 KINDS = ("check", "run", "operation", "attest", "text")
-"""What a step is: one of these; `attest` may stand beside the first three."""
+"""What a step is: one of these; `attest` may stand beside the first three, `operation` beside `check`."""
+TOGETHER = (("check", "operation"),)
+"""Of the kinds other than `attest`, those that may stand together."""
 GOES_WITH: dict[str, tuple[str, ...]] = {
     "of": ("check",),
     WITH: ("check", "operation"),
@@ -127,6 +134,7 @@ GOES_WITH: dict[str, tuple[str, ...]] = {
     "exit": ("run",),
     "output": ("run",),
     "timeout": ("check", "run"),
+    "again": ("check", "run"),
     "expires": ("check", "run", "operation", "attest"),
     "depends": ("check", "run", "operation", "attest"),
 }

@@ -40,8 +40,6 @@ PLAYBOOK = (
 """The playbook's own runbooks, in its order."""
 CONTACTS = "contacts"
 """The runbook that [[contacts]] of muva.toml are appended to."""
-OPERATIONS = frozenset({"notify"})
-"""The operations that a step may name."""
 ESTATE = {"dev": False, "staging": False, "production": True}
 """The playbook's own environments in the order of their flow, and which is production."""
 FILES_CAP = 200
@@ -53,13 +51,14 @@ def load_runbooks(
     *,
     environments: Mapping[str, bool] | None = None,
     contacts: Iterable[Contact] = (),
-    operations: Collection[str] = OPERATIONS,
+    operations: Collection[str] | None = None,
 ) -> tuple[Runbook, ...]:
     """The playbook's runbooks with the files of the team's folder laid over them, in a stable order.
 
     `environments` are the estate's in the order of their flow, each with whether it is production; the names
     of runbooks and steps are then checked, and ``@production`` and ``@staging`` stand for them. Without it
-    they are the playbook's own, and other names pass.
+    they are the playbook's own, and other names pass. `operations` are those that a step may name: those of
+    ops/deploys/acts.py when not given.
 
     Raises ConfigError with every mistake of every file.
     """
@@ -69,13 +68,14 @@ def load_runbooks(
 
 
 def _with_team(
-    directory: Path, environments: Mapping[str, bool] | None, operations: Collection[str]
+    directory: Path, environments: Mapping[str, bool] | None, operations: Collection[str] | None
 ) -> tuple[Runbook, ...]:
     from muva_console.ops.checks import all_checks
+    from muva_console.ops.deploys.acts import ACTS
 
     known = Known(
         checks=frozenset(check.name for check in all_checks()),
-        operations=frozenset(operations),
+        operations=frozenset(ACTS if operations is None else operations),
         environments=tuple(environments) if environments else None,
     )
     team = _team(directory, known)

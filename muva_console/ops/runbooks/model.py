@@ -12,7 +12,7 @@ class StepKind(StrEnum):
     """What a step is; follows from which of its keys is given."""
 
     CHECK = "check"
-    """Sensed by a named check."""
+    """Sensed by a named check. With an operation beside it, that makes it so (see `Step.led`)."""
     COMMAND = "command"
     """Sensed by a team's own command: its exit status, or what it prints."""
     OPERATION = "operation"
@@ -71,7 +71,7 @@ class Step(Struct, frozen=True, kw_only=True):
     output: str = ""
     """A regular expression that must be found in what it prints; empty for none."""
     operation: str = ""
-    """The name of an operation."""
+    """The name of an operation. Beside `check`: what makes it so, where the check says that it is not yet."""
     attest: str = ""
     """The question a person answers. Beside `check`: asked where the check cannot tell."""
     text: str = ""
@@ -84,6 +84,9 @@ class Step(Struct, frozen=True, kw_only=True):
     depends: tuple[Basis, ...] = ()
     timeout: float | None = None
     """Seconds after which sensing is given up; None for the usual."""
+    again: float | None = None
+    """Seconds after which an open walk senses it again by itself while it is not well: for what changes by
+    itself, such as a workflow's run. None for never."""
 
     @property
     def kind(self) -> StepKind:
@@ -101,6 +104,11 @@ class Step(Struct, frozen=True, kw_only=True):
         """Whether a machine answers it."""
         return self.kind in (StepKind.CHECK, StepKind.COMMAND)
 
+    @property
+    def led(self) -> bool:
+        """Whether its check knows if its operation is still to be done."""
+        return bool(self.check and self.operation)
+
 
 class Runbook(Struct, frozen=True, kw_only=True):
     """One procedure."""
@@ -113,6 +121,8 @@ class Runbook(Struct, frozen=True, kw_only=True):
     """The playbook's section it comes from."""
     environments: tuple[str, ...] = ()
     """The environments it is for; empty for every one."""
+    ordered: bool = False
+    """Whether its acts come one after the other: none is offered before what is sensed above is well."""
     steps: tuple[Step, ...]
     source: str = "playbook"
     """``playbook``, or the team's file that made or changed it."""

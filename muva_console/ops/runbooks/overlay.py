@@ -100,6 +100,7 @@ class _Book:
             about=self._given.get("about") or "",
             section=self._given.get("section") or "",
             environments=tuple(self._given.get("environments") or ()),
+            ordered=bool(self._given.get("ordered")),
             steps=tuple(draft.step for draft in self._steps if draft.step is not None),
             source=self._source,
         )

@@ -31,9 +31,14 @@ def may_say(view: RunView, item: Item, word: Word, *, note: str = "", to: str = 
         raise OpsError("nothing was said of it that could be withdrawn")
     if word is Word.WITHDRAWN or word in words_for(step):
         stands = view.item(step.id)
-        early = stands is not None and stands.state in (State.NOT_ASKED, State.ASKING)
+        early = stands is not None and stands.state in (State.NOT_ASKED, State.ASKING, State.WAITING)
         if step.sensed and early and word in (Word.YES, Word.NO):
-            raise OpsError("it is being asked; a person answers what a machine cannot tell")
+            raise OpsError("it is not asked yet; a person answers what a machine cannot tell")
+        if word is Word.YES and stands is not None and stands.state is State.PENDING:
+            raise OpsError(
+                f"“{step.title}” is not ticked: it has not happened yet",
+                next="do it from here, or sense it again once it is done",
+            )
         if word is Word.YES and stands is not None and stands.found_red:
             raise OpsError(
                 f"“{step.title}” is not ticked: a machine found it red",

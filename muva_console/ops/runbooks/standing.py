@@ -31,6 +31,10 @@ class State(StrEnum):
     """It waits for a person's answer."""
     HANDED = "handed"
     """Likewise, for one who was named."""
+    PENDING = "pending"
+    """It has not happened yet, and its act can be done: a person decides."""
+    WAITING = "waiting"
+    """In an ordered runbook: what stands above it is not well yet (`ItemView.waits_on`)."""
     ANSWERED = "answered"
     OVERRIDDEN = "overridden"
     NOT_APPLICABLE = "not applicable"
@@ -39,6 +43,8 @@ class State(StrEnum):
 
 
 SETTLED = frozenset({State.OVERRIDDEN, State.NOT_APPLICABLE})
+FOR_A_PERSON = frozenset({State.YOURS, State.HANDED, State.PENDING})
+"""What waits for a person: an answer, or an act."""
 
 
 class ItemView(Struct, frozen=True, kw_only=True):
@@ -60,6 +66,11 @@ class ItemView(Struct, frozen=True, kw_only=True):
     """What a person would have typed."""
     said: int = 0
     """What an answer must have seen; see run.Item.said."""
+    waits_on: str = ""
+    """In an ordered runbook: the title of the first item above that is sensed and not well; until it is, this
+    one's act is not offered."""
+    postponed: bool = False
+    """Whether it is not sensed by itself either: an act above it is still to be done, or another section."""
 
     @property
     def id(self) -> str:
@@ -75,6 +86,15 @@ class ItemView(Struct, frozen=True, kw_only=True):
     def found_red(self) -> bool:
         """Whether a machine found it red when it was last sensed, be that expired or not."""
         return any(finding.level is Level.FAIL for finding in self.findings)
+
+    @property
+    def actable(self) -> bool:
+        """Whether its act can be done now: one that is still to be done, and nothing above holds it."""
+        if not self.step.operation or self.waits_on:
+            return False
+        if self.step.sensed:
+            return self.state is State.PENDING
+        return self.state in (State.YOURS, State.HANDED, State.EXPIRED)
 
     @property
     def open(self) -> bool:
@@ -109,16 +129,23 @@ class RunView(Struct, frozen=True, kw_only=True):
         return next((item for item in self.items if item.id == id), None)
 
     def count(self, level: Level) -> int:
-        """How many items that are asked stand at a level; what waits for a person is not among them."""
+        """How many items that are asked stand at a level; what waits for a person, or for
+        an item above, is not among them.
+        """
         return sum(
-            item.level is level and item.state not in (State.TEXT, State.YOURS, State.HANDED)
+            item.level is level and item.state not in (State.TEXT, State.WAITING, *FOR_A_PERSON)
             for item in self.items
         )
 
     @property
+    def waiting(self) -> int:
+        """How many wait on what stands above them."""
+        return sum(item.state is State.WAITING for item in self.items)
+
+    @property
     def yours(self) -> int:
         """How many wait for a person."""
-        return sum(item.state in (State.YOURS, State.HANDED) for item in self.items)
+        return sum(item.state in FOR_A_PERSON for item in self.items)
 
 
 def stand(
@@ -135,6 +162,8 @@ def stand(
     that are being sensed. What of `basis` is not known expires nothing.
     """
     items = tuple(_stand(item, now, basis or {}, item.step.id in asking) for item in run.items)
+    if run.runbook.ordered:
+        items = in_order(items)
     asked = [item for item in items if item.state is not State.TEXT]
     level = worst(item.level for item in asked)
     if level is Level.FAIL:
@@ -150,7 +179,7 @@ def stand(
         items=items,
         verdict=verdict,
         between=tuple(f"{item.step.title}: {item.summary}" for item in opened),
-        next=_next(opened),
+        next=_first(opened) if run.runbook.ordered else _next(opened),
         overridden=tuple(item for item in asked if item.state in SETTLED),
         progress={name: line for name, line in (progress or {}).items() if name in asking},
         tail={name: tuple(lines) for name, lines in (tail or {}).items() if name in asking},
@@ -159,13 +188,56 @@ def stand(
     )
 
 
+def ready(view: RunView) -> tuple[str, ...]:
+    """The items of an ordered runbook that are to be sensed now by themselves: not sensed yet or expired, and
+    not held back by what stands above them.
+    """
+    return tuple(
+        item.id
+        for item in view.items
+        if item.step.sensed
+        and item.state in (State.NOT_ASKED, State.EXPIRED)
+        and not (item.waits_on and item.postponed)
+    )
+
+
+def _first(opened: list[ItemView]) -> str:
+    return next((item.id for item in opened), "")
+
+
+def in_order(items: tuple[ItemView, ...]) -> tuple[ItemView, ...]:
+    """The items of an ordered runbook: what stands below one that is sensed and not well waits on it.
+
+    Its act is not offered, and what was not sensed yet is not: neither below an act that is still to be
+    done, nor below another section. What was found already stays found.
+    """
+    told: list[ItemView] = []
+    holding = act = ""
+    above: list[ItemView] = []
+    for item in items:
+        step = item.step
+        section = next((one.step.title for one in above if one.step.section != step.section), "")
+        postponed = bool(act or section)
+        if holding and item.open and (step.sensed or step.operation):
+            unfound = item.state in (State.NOT_ASKED, State.EXPIRED) and postponed
+            unacted = item.state in FOR_A_PERSON and bool(step.operation)
+            if unfound or unacted:
+                item = structs.replace(item, state=State.WAITING, summary=f"waits on {holding}")  # noqa: PLW2901
+        told.append(structs.replace(item, waits_on=holding, postponed=postponed))
+        if step.sensed and item.open:
+            above.append(item)
+            holding = holding or step.title
+            act = act or (step.title if step.operation else "")
+    return tuple(told)
+
+
 def _next(opened: list[ItemView]) -> str:
     """Red first, then what has expired or is unknown, then what only a person knows."""
     ranked = [
         [item for item in opened if item.red],
         [item for item in opened if item.state in (State.EXPIRED, State.SENSED)],
-        [item for item in opened if item.state in (State.YOURS, State.HANDED)],
-        [item for item in opened if item.state is State.NOT_ASKED],
+        [item for item in opened if item.state in FOR_A_PERSON],
+        [item for item in opened if item.state in (State.NOT_ASKED, State.WAITING)],
     ]
     return next((items[0].id for items in ranked if items), "")
 
@@ -227,12 +299,19 @@ def _as_sensed(view: ItemView, stale: str, gone: str) -> ItemView:
         return structs.replace(
             view, state=State.EXPIRED, summary=f"{stale}; it was: {summary}", expired=stale
         )
-    if level is Level.UNKNOWN and view.step.attest:
+    pending = level is Level.UNKNOWN and only_pending(view.findings)
+    if level is Level.UNKNOWN and view.step.attest and not pending:
         return _as_asked(view, f"{view.step.attest} ({summary})", gone)
     answer = view.answer
     if answer is not None and answer.word is Word.HANDED and level in (Level.FAIL, Level.UNKNOWN):
         summary = f"{summary} (handed to {answer.to})"
-    return structs.replace(view, level=level, state=State.SENSED, summary=summary)
+    state = State.PENDING if pending else State.SENSED
+    return structs.replace(view, level=level, state=state, summary=summary)
+
+
+def only_pending(findings: Iterable[Finding]) -> bool:
+    """Whether what is unknown of these is so for nothing else than that it has not happened yet."""
+    return all(finding.pending for finding in findings if finding.level is Level.UNKNOWN)
 
 
 def _as_asked(view: ItemView, question: str, gone: str) -> ItemView:
