@@ -64,6 +64,8 @@ RELEASE_SOURCES = [
     "muva_console.ops.release.plans_backup",
     "muva_console.ops.release.commit",
     "muva_console.ops.release.deployed",
+    "muva_console.ops.deploys.going_out",
+    "muva_console.ops.deploys.checklist_verdict",
 ]
 """Likewise, the checks that runbooks name beside those: what goes out, and what has gone out."""
 
@@ -143,9 +145,11 @@ class CheckContext:
     async def outgoing(self) -> Outgoing:
         """What is going out, read once for all checks of a run. Raises OpsError."""
         release = self.going_out()
-        return await self._once(
-            "outgoing", lambda: release.repository.outgoing(release.source_branch, release.target_branch)
-        )
+        source, target, commit = release.source_branch, release.target_branch, release.commit
+        repository = release.repository
+        if commit:
+            return await self._once("outgoing", lambda: repository.outgoing(source, target, at=commit))
+        return await self._once("outgoing", lambda: repository.outgoing(source, target))
 
     async def shared(self, key: str, take: Callable[[], Awaitable[T]]) -> T:
         """A reading that several checks of one run need, taken once; `key` tells it from all others."""
@@ -275,10 +279,13 @@ def tell(
     next: str = "",
     at: datetime | None = None,
     unconfigured: bool = False,
+    pending: bool = False,
 ) -> Finding:
     """A finding as a check writes it; the runner adds the check's name, title, duration and expiry.
-    Texts are made harmless and redacted here.
+    Texts are made harmless and redacted here. `pending` goes with UNKNOWN: what has not happened yet is
+    neither well nor wrong.
     """
+    assert not pending or level is Level.UNKNOWN, "what is pending is unknown"
     return Finding(
         check="",
         level=level,
@@ -289,6 +296,7 @@ def tell(
         next=_fit(next),
         at=at or utc_now(),
         unconfigured=unconfigured,
+        pending=pending,
     )
 
 

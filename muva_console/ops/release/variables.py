@@ -160,6 +160,13 @@ async def _new(ctx: CheckContext, outgoing: Outgoing, code: _Code) -> set[str]:
     return fresh - set(old.places)
 
 
+async def new_names(ctx: CheckContext, outgoing: Outgoing) -> list[str]:
+    """The variables that the outgoing code is the first to read, by name."""
+    changed = {one.path for one in outgoing.files if one.status != "D"}
+    code = await _read_code(ctx.going_out().repository, outgoing.head, changed)
+    return sorted_names(await _new(ctx, outgoing, code))
+
+
 def _place(name: str, code: _Code, new: set[str]) -> str:
     # the name last: what stands behind a name such as API_KEY is taken for its value, and redacted
     places = code.places[name]
