@@ -39,6 +39,10 @@ _COMMANDS = {
         "muva_console.cli.checklist",
         "The runbooks: list them, or sense every item of one and give the verdict.",
     ),
+    "deploy": (
+        "muva_console.cli.deploy",
+        "The deployment runbook, led: merged or released, followed, verified, recorded, told.",
+    ),
     "migrations": (
         "muva_console.cli.migrations",
         "What is applied where, what it would lock, apply, and the way back.",

@@ -60,27 +60,41 @@ async def act(
     answer. Raises OpsError when it cannot be planned, Refused when it may not be done.
     """
     plan = await workspace.performer.prepare(operation)
-    for line in plan_lines(plan):
-        click.echo(line, err=True)
+    tell_plan(plan)
     if plan_only:
         if as_json:
             print_json({"plan": to_builtins(plan), "events": []})
         return Exit.OK
-    confirmation = _ask(plan, yes=yes, confirm=confirm)
+    confirmation = ask(plan, yes=yes, confirm=confirm)
     if confirmation is None:
-        click.echo("muva: not confirmed, so nothing was done", err=True)
         return Exit.BAD
     if hand_over is not None:
         return await hand_over(plan, confirmation)
+    events = await perform(workspace, operation, plan, confirmation)
+    if as_json:
+        print_json({"plan": to_builtins(plan), "events": [to_builtins(event) for event in events]})
+    return Exit.OK if events and events[-1].kind is EventKind.DONE else Exit.BAD
+
+
+def tell_plan(plan: Plan) -> None:
+    """Show a plan on standard error."""
+    for line in plan_lines(plan):
+        click.echo(line, err=True)
+
+
+async def perform(
+    workspace: Workspace, operation: Operation, plan: Plan, confirmation: Confirmation
+) -> list[Event]:
+    """Perform what was confirmed, told on standard error as it happens; returns the events, the last one DONE
+    or FAILED. Raises Refused.
+    """
     events: list[Event] = []
     performed = workspace.performer.perform(operation, plan, confirmation)
     async with aclosing(performed):
         async for event in performed:
             events.append(event)
             click.echo(event_line(event), err=True)
-    if as_json:
-        print_json({"plan": to_builtins(plan), "events": [to_builtins(event) for event in events]})
-    return Exit.OK if events and events[-1].kind is EventKind.DONE else Exit.BAD
+    return events
 
 
 def event_line(event: Event) -> str:
@@ -99,6 +113,16 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [click.style(f"  risk  {risk}", fg="yellow") for risk in plan.risks]
     lines.append(f"  undo  {plan.undo or 'cannot be undone'}")
     return lines
+
+
+def ask(plan: Plan, *, yes: bool, confirm: str) -> Confirmation | None:
+    """Ask for what the plan's tier wants; None, and told, where it was not given."""
+    confirmation = _ask(plan, yes=yes, confirm=confirm)
+    if confirmation is None:
+        click.echo("muva: not confirmed, so nothing was done", err=True)
+        if plan.tier is Tier.TYPE_NAME and not confirm and yes:
+            click.echo(f"  on production it takes --confirm {plan.environment} too", err=True)
+    return confirmation
 
 
 def _ask(plan: Plan, *, yes: bool, confirm: str) -> Confirmation | None:

@@ -76,6 +76,7 @@ class Workshop:
         self._fetching: asyncio.Task[LinkError | None] | None = None
         self._entries: dict[bytes, Blob] = {}
         self._trees: dict[str, asyncio.Task[list[Blob]]] = {}
+        self._expired = False
         self._fetched = float("-inf")
         """When the last fetch ended, on the monotonic clock."""
         self.url = ""
@@ -261,7 +262,7 @@ class Workshop:
 
     def expire(self) -> None:
         """Fetch at the next question, however fresh the last fetch is: something has been changed."""
-        self._fetched = float("-inf")
+        self._fetched, self._expired = float("-inf"), True
         opening = self._opening
         if opening is not None and opening.done() and not opening.cancelled() and not opening.exception():
             with suppress(OSError):
@@ -311,13 +312,14 @@ class Workshop:
         return place, error
 
     def _stale(self) -> bool:
-        return time.monotonic() - self._fetched >= self._fresh
+        return self._expired or time.monotonic() - self._fetched >= self._fresh
 
     async def _fetch_now(self) -> LinkError | None:
         try:
             place = await self._place()
             async with locked(place.lock):
-                if not _within(place.stamp, self._fresh):  # another console may have done it meanwhile
+                expired, self._expired = self._expired, False
+                if expired or not _within(place.stamp, self._fresh):  # another console may have done it meanwhile
                     await self._fetch_from(place)
         except LinkError as error:
             error.where = self.url or error.where

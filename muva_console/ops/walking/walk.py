@@ -379,6 +379,7 @@ class Walk:
 
     def acted(self, id: str) -> None:
         """Sense an item again after its act, whatever became of that."""
+        self._workspace.workshop.expire()
         if self._item(id).step.sensed:
             self.sense([id], again=True)
         self.look_again()
@@ -564,6 +565,7 @@ async def _commit(workspace: Workspace, environment: str) -> dict[str, str]:
     """The commit that goes out now. Raises LinkError where that cannot be told."""
     before = workspace.previous(environment)
     branch = workspace.config.environments[before or environment].branch
+    workspace.workshop.expire()  # what was pushed a moment ago is what goes out
     heads = await workspace.workshop.heads()
     if branch not in heads:
         raise OpsError(f"the repository has no branch {branch}, so nothing can go out from it")
