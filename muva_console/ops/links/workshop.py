@@ -319,7 +319,8 @@ class Workshop:
             place = await self._place()
             async with locked(place.lock):
                 expired, self._expired = self._expired, False
-                if expired or not _within(place.stamp, self._fresh):  # another console may have done it meanwhile
+                # another console may have done it meanwhile
+                if expired or not _within(place.stamp, self._fresh):
                     await self._fetch_from(place)
         except LinkError as error:
             error.where = self.url or error.where
