@@ -105,7 +105,7 @@ class GitHubHttp:
         self._writing = asyncio.Lock()
         self._room = asyncio.Semaphore(CONCURRENCY)
         self._kept = KeptAnswers()
-        self._chance = random.random
+        self._chance, self._clock = random.random, time.monotonic
 
     @property
     def where(self) -> str:
@@ -246,12 +246,12 @@ class GitHubHttp:
         return answer
 
     async def _repeated(self, request: _Request) -> Answer:
-        began = time.monotonic()
+        began = self._clock()
         for pause in (*PAUSES, None):
             try:
                 return await self._once(request)
             except LinkError as error:
-                late = request.sink is None and time.monotonic() - began >= self.timeout
+                late = request.sink is None and self._clock() - began >= self.timeout
                 if pause is None or late or not _passing(error):
                     raise
                 self.counts.repeated += 1
