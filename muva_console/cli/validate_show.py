@@ -13,6 +13,7 @@ from msgspec import to_builtins
 
 from muva_console.cli.lines import COLOUR, glyph
 from muva_console.cli.observe import finding_data
+from muva_console.ops.migrations.files import mistaken
 from muva_console.ops.migrations.findings import FileReport, Hazard
 from muva_console.ops.migrations.rules import RULES
 from muva_console.ops.readings import Finding, Level, utc_now, verdict, worst
@@ -32,6 +33,12 @@ class Answer:
     """What could not be looked at, for standard error."""
     about: str = ""
     """``staging at 1a2b3c4``."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about where the files lie."""
+        return mistaken(report.path for report in self.reports)
+
     began: float = field(default_factory=time.perf_counter)
 
 
@@ -90,6 +97,10 @@ def findings_of(answer: Answer) -> list[Finding]:
         )
         for path in answer.large
     ]
+    found += [
+        Finding(check=CHECK, title="down-file", level=Level.WARN, subject="", summary=line, at=at)
+        for line in answer.remarks
+    ]
     return found
 
 
@@ -140,6 +151,8 @@ def lines(answer: Answer, *, locks: bool, verbose: bool) -> Iterator[str]:
             yield click.style(f"  {path}  {note}", dim=True)
     for path in answer.large:
         yield _head(Level.UNKNOWN, sanitise_line(path, cap=300), "", "too large to be read")
+    for line in answer.remarks:
+        yield click.style(f"{glyph(Level.WARN)} {Level.WARN.value:<7} {line}", fg=COLOUR[Level.WARN])
     notes = Counter(note for report in answer.reports for note in report.notes)
     for note, count in notes.items():
         yield click.style(f"{note} ({count:,} file{'' if count == 1 else 's'})", fg=COLOUR[Level.WARN])
@@ -186,6 +199,7 @@ def _summary(answer: Answer) -> str:
         for _ in report.problems
     )
     levels[Level.UNKNOWN] += len(answer.large)
+    levels[Level.WARN] += len(answer.remarks)
     allowed = sum(len(report.allowed) for report in answer.reports)
     statements = sum(len(report.statements) for report in answer.reports)
     count = len(answer.reports) + len(answer.large)

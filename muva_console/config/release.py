@@ -21,6 +21,7 @@ from muva_console.config.types import (
     Secret,
     Table,
     Text,
+    TreePath,
     Url,
     UrlPath,
     Wait,
@@ -119,6 +120,9 @@ class Migrations(Table, frozen=True, kw_only=True):
     scratch: Secret | None = None
     """The address of a server for rehearsals, postgres://USER:PASSWORD@HOST/NAME: databases are made and
     dropped there. None given: the environment's own server, where the user may make databases."""
+    downs: TreePath | None = None
+    """Another folder of the repository that holds down files (VERSION_NAME.down.sql), for those beside the
+    migrations are migrations to the Supabase CLI. Down files beside them are taken too."""
 
 
 class Flow(Table, frozen=True, kw_only=True):

@@ -44,6 +44,7 @@ _EXAMPLES: dict[tuple[type[Table], str], Any] = {
     (Backups, "directory"): "~/muva-backups",
     (Backups, "programs"): "/usr/lib/postgresql/17/bin",
     (Migrations, "scratch"): {"env": "SCRATCH_URL"},
+    (Migrations, "downs"): "supabase/rollbacks",
     (GitHub, "token"): {"env": "GH_TOKEN"},
     (Notices, "slack"): {"command": "pass show muva/slack-webhook"},
     (Window, "hours"): ["09:00-12:00"],

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
 
 from muva_console.ops.database.narrated import Tell, narrated
 from muva_console.ops.errors import OpsError
@@ -26,6 +29,11 @@ class ApplyMigrations:
         self._ground, self._choice = ground, choice or Choice()
         self._planned: tuple[Plan, Prepared] | None = None
         self._applying: Applying | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Of what a job makes it again."""
+        data: dict[str, Any] = msgspec.to_builtins(self._choice)
+        return data
 
     def kept(self) -> dict[str, object]:
         """The versions that were applied and recorded, whatever came afterwards: status tells by whom."""

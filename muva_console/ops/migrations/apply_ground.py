@@ -62,6 +62,8 @@ class Ground:
     """Makes a session for writing; whoever asks closes it."""
     cache: Path | None = None
     """Where it is remembered what hangs on texts alone."""
+    coming: str = ""
+    """The branch that flows into the environment's own; empty where none does."""
     health: Callable[[], Awaitable[tuple[Finding, ...]]] | None = None
     """The checks of HEALTH that apply here; None to look at nothing."""
 
@@ -75,6 +77,10 @@ class Step(Struct, frozen=True, kw_only=True):
     script: Script
     rollback: tuple[str, ...] = ()
     """The statements of its way back, where there is a file of them."""
+    branch: str = ""
+    """The branch that the file is of, where that is not the plan's."""
+    sha: str = ""
+    """The commit of that branch."""
 
     @property
     def title(self) -> str:
@@ -139,6 +145,8 @@ def ground_of(workspace: Workspace, environment: EnvironmentOps) -> Ground:
             names.remove("critical-tables")
         return await run_checks(names, context)
 
+    before = workspace.previous(environment.name)
+    coming = workspace.config.environments[before].branch if before is not None else ""
     return Ground(
         environment=environment.name,
         production=environment.config.production,
@@ -151,5 +159,6 @@ def ground_of(workspace: Workspace, environment: EnvironmentOps) -> Ground:
         engineer=workspace.engineer.label,
         session=link.session,
         cache=workspace.cache,
+        coming=coming if coming != environment.config.branch else "",
         health=health,
     )

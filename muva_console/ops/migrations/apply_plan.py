@@ -51,7 +51,7 @@ def commands_of(ground: Ground, prepared: Prepared) -> tuple[PlannedCommand, ...
             PlannedCommand(
                 ground.link.where,
                 ground.link.psql(f"\\i {shlex.quote(step.file.path)}"),
-                f"{_how(step)}; {limits}; SHA-256 {step.digest[:16]}…",
+                f"{_how(step)}; {limits}; SHA-256 {step.digest[:16]}…{_of(step)}",
             )
         )
         for piece in script.pieces[:left]:
@@ -101,6 +101,11 @@ def undo_of(ground: Ground, steps: tuple[Step, ...]) -> str:
     if all(step.rollback for step in steps):
         return f"muva migrations rollback --env {shlex.quote(ground.environment)} --steps {len(steps)}"
     return ""
+
+
+def _of(step: Step) -> str:
+    """The branch that a file comes from, where it is not said above."""
+    return f"; of {step.branch} at {step.sha[:7]}" if step.branch else ""
 
 
 def _names(steps: tuple[Step, ...], most: int = 3) -> str:

@@ -18,7 +18,8 @@ from muva_console.ops.migrations.apply_ground import (
 )
 from muva_console.ops.migrations.catalog import read_sizes
 from muva_console.ops.migrations.compare import compare, drifted
-from muva_console.ops.migrations.files import files_of, texts_of
+from muva_console.ops.migrations.elsewhere import elsewhere
+from muva_console.ops.migrations.files import files_of, mistaken, texts_of
 from muva_console.ops.migrations.hazards import validate
 from muva_console.ops.migrations.history import read_history
 from muva_console.ops.migrations.leftovers import InvalidIndex, half_way, invalid_indexes
@@ -34,7 +35,7 @@ from muva_console.ops.migrations.model import (
 )
 from muva_console.ops.migrations.pieces import Script, script_of
 from muva_console.ops.migrations.statements import settled
-from muva_console.ops.migrations.text import LARGEST, examine_all, in_parser
+from muva_console.ops.migrations.text import LARGEST, examine_all, in_parser, too_large
 from muva_console.ops.text import sanitise_line
 
 BRING = "Bring files and history into line first: `muva migrations status` shows each, with its difference."
@@ -49,11 +50,13 @@ async def prepare(ground: Ground, choice: Choice, *, backup: bool = True) -> Pre
     heads, stale = await ground.repository.known_heads()
     if branch not in heads:
         raise OpsError(f"there is no branch {sanitise_line(branch, cap=120)} in the repository")
-    files = await files_of(ground.repository, heads[branch], ground.folder)
+    files = await files_of(ground.repository, heads[branch], ground.folder, downs=ground.settings.downs)
     history = await read_history(ground.link)
     texts, large = await texts_of(ground.repository, files.sha, [one.path for one in files.migrations])
     standings = compare(files, history, changed=await drifted(files, texts, history))
-    reasons, warnings = _standing(standings, choice, ground.environment)
+    reasons, warnings = await elsewhere(ground, heads, branch, standings, history)
+    more, remarks = _standing(standings, choice, ground.environment)
+    reasons, warnings = [*more, *reasons], [*remarks, *warnings]
     waiting = _chosen(standings, choice, ground.environment)
     steps, bad = await _steps(ground, files, waiting, texts, large)
     reasons += bad
@@ -109,8 +112,6 @@ def _standing(
                 reasons.append(f"{one.version} is the version of more than one file")
             case State.DRIFTED:
                 reasons.append(f"{one.title} was applied on {environment} with another content")
-            case State.MISSING:
-                reasons.append(f"{one.title} is applied on {environment}, and the files lack it")
             case State.RENAMED if one.applied is not None:
                 told = f"{one.version} was applied on {environment} as {one.applied.name}; the file is"
                 told = f"{told} {one.name}"
@@ -158,9 +159,7 @@ async def _steps(
         if file.path not in large and file.path not in texts
     ]
     reasons += [
-        f"{file.path} has {len(texts[file.path]):,} bytes, too many to be parsed ({LARGEST:,} are the most)"
-        for file in waiting
-        if len(texts.get(file.path, b"")) > LARGEST
+        too_large(file.path, texts[file.path]) for file in waiting if len(texts.get(file.path, b"")) > LARGEST
     ]
     there = [file for file in waiting if len(texts.get(file.path, bytes(LARGEST + 1))) <= LARGEST]
     examined = await examine_all([texts[file.path] for file in there])
@@ -233,6 +232,8 @@ async def _warnings(
     warnings = [
         f"{sanitise_line(path, cap=200)} is not named as a migration is: skipped" for path in files.skipped
     ]
+    new = {step.file.version for step in steps}
+    warnings += mistaken(one.path for one in (*files.migrations, *files.downs) if one.version in new)
     if not history.there:
         warnings.append("there is no history table; it is made as the Supabase CLI makes it")
     if len(files.widths) > 1:

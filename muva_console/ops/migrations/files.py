@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from msgspec import structs
+
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links.source import Source
 from muva_console.ops.migrations.model import FileSet, MigrationFile
+from muva_console.ops.text import sanitise_line
 
 # The Supabase CLI's own pattern; a name with a line break in it is none. `.down.sql` is golang-migrate's.
 _UP = re.compile(r"([0-9]+)_(.*)\.sql")
@@ -59,9 +62,36 @@ def _order(file: MigrationFile) -> tuple[str, str]:
     return file.version, file.name
 
 
-async def files_of(repository: Source, sha: str, folder: str) -> FileSet:
-    """The migrations of a commit, by their names. Raises LinkError."""
-    return sort_files(sha, folder, await repository.files(sha, folder))
+async def files_of(repository: Source, sha: str, folder: str, *, downs: str | None = None) -> FileSet:
+    """The migrations of a commit, by their names; with down files of the folder `downs` too. Raises
+    LinkError.
+    """
+    files = sort_files(sha, folder, await repository.files(sha, folder))
+    if not downs or downs == folder:
+        return files
+    apart = sort_files(sha, downs, await repository.files(sha, downs))
+    return structs.replace(files, downs=tuple(sorted((*files.downs, *apart.downs), key=_order)))
+
+
+def mistaken(paths: Iterable[str]) -> tuple[str, ...]:
+    """A line for each down file among these paths that lies beside migrations: to the Supabase CLI it is one
+    of them, of a version that another file has.
+    """
+    folders: dict[str, bool] = {}
+    downs = []
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        file = _file(path, name)
+        if file is not None and file.down:
+            downs.append((folder, path))
+        elif file is not None:
+            folders[folder] = True
+    return tuple(
+        f"{sanitise_line(path, cap=200)} is a way back, which `supabase db push` takes for a migration, of a "
+        "version that is taken: keep it in a folder of its own ([migrations] downs)"
+        for folder, path in downs
+        if folders.get(folder)
+    )
 
 
 async def texts_of(

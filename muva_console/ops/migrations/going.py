@@ -54,7 +54,7 @@ async def read_going(workspace: Workspace, environment: str, *, everything: bool
     if branch not in heads:
         raise OpsError(f"the repository has no branch {branch}", where=environment)
     sha = heads[branch]
-    files = await files_of(workspace.workshop, sha, config.project.migrations)
+    files = await files_of(workspace.workshop, sha, config.project.migrations, downs=config.migrations.downs)
     texts, large = await texts_of(
         workspace.workshop, sha, [one.path for one in (*files.migrations, *files.downs)]
     )

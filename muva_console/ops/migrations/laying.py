@@ -9,6 +9,7 @@ from datetime import datetime
 from msgspec import Struct, structs
 
 from muva_console.ops.links.workshop_reading import Blob
+from muva_console.ops.migrations.files import mistaken
 from muva_console.ops.migrations.matrix import Cell, Column, Matrix, Row
 from muva_console.ops.migrations.model import Applied, FileSet, History, MigrationFile, State
 from muva_console.ops.text import sanitise_line
@@ -93,8 +94,8 @@ def _warnings(files: Sequence[FileSet]) -> tuple[str, ...]:
         for path in of.skipped:
             found[f"{_shown(path)} is skipped: a migration is named VERSION_NAME.sql"] = None
         # `supabase db push` takes it for the migration NAME.down
-        for one in of.downs:
-            found[f"{_shown(one.path)} is a way back; the Supabase CLI takes it for a migration"] = None
+        for line in mistaken(one.path for one in (*of.migrations[:1], *of.downs)):
+            found[line] = None
         if len(of.widths) > 1:
             widths = " and ".join(map(str, of.widths))
             found[f"versions of {widths} digits: they sort as text, not as numbers"] = None

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
 
 from muva_console.ops.database.narrated import Tell, narrated
 from muva_console.ops.errors import OpsError
@@ -55,7 +58,7 @@ class RollingBack(Applying):
     async def _reread(self, step: Step) -> None:
         """The way back is still what was planned. Raises ApplyFailed."""
         if not step.file.path.startswith(RECORDED):
-            text = await self._ground.repository.read(self._prepared.files.sha, step.file.path, limit=LARGEST)
+            text = await self._ground.repository.read(step.sha, step.file.path, limit=LARGEST)
             if text is None or hashlib.sha256(text).hexdigest() != step.digest:
                 raise self._stopped(step, "its down file changed since the plan was made")
             return
@@ -74,6 +77,11 @@ class RollBackMigrations(ApplyMigrations):
         super().__init__(ground, choice)
         self._steps = steps
         self._undoing: tuple[Plan, Undoing] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Of what a job makes it again; the versions are for whoever looks what an interrupted one left."""
+        versions = [step.file.version for step in self._undoing[1].prepared.steps] if self._undoing else []
+        return {"steps": self._steps, "choice": msgspec.to_builtins(self._choice), "versions": versions}
 
     async def plan(self) -> Plan:
         """Look, and say what would be undone. Raises NotApplicable with every reason (what is restore only

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -14,7 +14,7 @@ from muva_console.ops.migrations.apply_ground import Choice, Ground, NotApplicab
 from muva_console.ops.migrations.apply_prepare import fresh_backup
 from muva_console.ops.migrations.catalog import read_sizes
 from muva_console.ops.migrations.compare import drifted
-from muva_console.ops.migrations.files import files_of, texts_of
+from muva_console.ops.migrations.files import files_of, mistaken, texts_of
 from muva_console.ops.migrations.hazards import validate
 from muva_console.ops.migrations.history import read_history
 from muva_console.ops.migrations.leftovers import invalid_indexes
@@ -22,11 +22,30 @@ from muva_console.ops.migrations.locking import holder
 from muva_console.ops.migrations.losses import losses
 from muva_console.ops.migrations.model import Applied, FileSet, History, MigrationFile
 from muva_console.ops.migrations.pieces import script_of
-from muva_console.ops.migrations.text import LARGEST, examine_all, in_parser
+from muva_console.ops.migrations.text import LARGEST, examine_all, in_parser, too_large
 from muva_console.ops.text import sanitise_line
 
 RECORDED = "the rollback recorded in the history of "
 """How a way back begins that is no file: its "path"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A migration's way back."""
+
+    file: MigrationFile
+    text: bytes
+    branch: str = ""
+    """The branch that the file is of; empty for what the history records."""
+    sha: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The files of a branch that may hold a way back."""
+
+    name: str
+    files: FileSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +67,20 @@ async def prepare_rollback(ground: Ground, steps: int, choice: Choice) -> Undoin
     heads, stale = await ground.repository.known_heads()
     if ground.branch not in heads:
         raise OpsError(f"there is no branch {sanitise_line(ground.branch, cap=120)} in the repository")
-    files = await files_of(ground.repository, heads[ground.branch], ground.folder)
     history = await read_history(ground.link)
     newest = _newest(history, steps, ground.environment)
-    texts, missing, warnings = await _texts(ground, files, newest)
-    ways, bad = await _steps(newest, texts)
+    # what was applied from the branch that comes next has its way back there until it is merged
+    branches = [
+        Branch(
+            name,
+            await files_of(ground.repository, heads[name], ground.folder, downs=ground.settings.downs),
+        )
+        for name in (ground.branch, ground.coming)
+        if name in heads
+    ]
+    files = branches[0].files
+    found, missing, warnings = await _texts(ground, branches, newest)
+    ways, bad = await _steps(newest, found)
     reasons = [*missing, *bad]
     told = ""
     if ground.production and not missing:
@@ -62,7 +90,7 @@ async def prepare_rollback(ground: Ground, steps: int, choice: Choice) -> Undoin
         step = f"`muva db backups --env {ground.environment}` lists what can be restored." if missing else ""
         raise NotApplicable(tuple(reasons), where=ground.environment, next=step)
     sizes = await read_sizes(ground.link)
-    by_path = {step.file.path: texts[step.file.version][1] for step in ways}
+    by_path = {step.file.path: found[step.file.version].text for step in ways}
     reports = await validate(by_path, sizes, environment=ground.environment, folder=ground.cache)
     prepared = Prepared(
         files=files,
@@ -72,7 +100,7 @@ async def prepare_rollback(ground: Ground, steps: int, choice: Choice) -> Undoin
         steps=tuple(ways),
         reports={report.path: report for report in reports},
         sizes=sizes,
-        warnings=(*warnings, *await _warnings(ground, files, history, newest)),
+        warnings=(*warnings, *await _warnings(ground, branches, history, newest)),
         backup=told,
         invalid=frozenset(one.index for one in await invalid_indexes(ground.link)),
     )
@@ -91,85 +119,104 @@ def _newest(history: History, steps: int, environment: str) -> tuple[Applied, ..
 
 
 async def _texts(
-    ground: Ground, files: FileSet, newest: tuple[Applied, ...]
-) -> tuple[dict[str, tuple[MigrationFile, bytes]], list[str], list[str]]:
-    """The way back of each version that has one; the reasons of those that have none; and remarks."""
-    downs: dict[str, list[MigrationFile]] = {}
-    for one in files.downs:
-        downs.setdefault(one.version, []).append(one)
-    wanted = [one.path for row in newest for one in downs.get(row.version, ())]
-    read, large = await texts_of(ground.repository, files.sha, wanted)
-    found: dict[str, tuple[MigrationFile, bytes]] = {}
-    reasons, remarks = [], []
+    ground: Ground, branches: Sequence[Branch], newest: tuple[Applied, ...]
+) -> tuple[dict[str, Way], list[str], list[str]]:
+    """The way back of each version that has one: the file of the first branch that holds one, else what its
+    record holds. The reasons of those that have none, and remarks.
+    """
+    found: dict[str, Way] = {}
+    bad: dict[str, str] = {}
+    remarks: list[str] = []
+    for branch in branches:
+        open_ = {row.version: row for row in newest if row.version not in found and row.version not in bad}
+        downs: dict[str, list[MigrationFile]] = {}
+        for one in branch.files.downs:
+            if one.version in open_:
+                downs.setdefault(one.version, []).append(one)
+        if not downs:
+            continue
+        paths = [one.path for several in downs.values() for one in several]
+        read, large = await texts_of(ground.repository, branch.files.sha, paths)
+        for version, (down, *more) in downs.items():
+            if more:
+                named = ", ".join(one.path for one in (down, *more))
+                bad[version] = f"{_title(open_[version], branches)} has {len(more) + 1} down files: {named}"
+            elif down.path in read:
+                found[version] = Way(down, read[down.path], branch.name, branch.files.sha)
+            elif down.path in large:
+                bad[version] = f"{down.path} is too large to be read"
+        ups = [one.path for one in branch.files.migrations if one.version in found]
+        remarks += mistaken([*ups, *(way.file.path for way in found.values() if way.branch == branch.name)])
     for row in newest:
-        title = _title(row, files)
-        there = downs.get(row.version, [])
-        if len(there) > 1:
-            reasons.append(f"{title} has {len(there)} down files: {', '.join(one.path for one in there)}")
-        elif there and there[0].path in read:
-            found[row.version] = (there[0], read[there[0].path])
-        elif there and there[0].path in large:
-            reasons.append(f"{there[0].path} is too large to be read")
-        elif row.rollback:
+        if row.version in found or row.version in bad:
+            continue
+        title = _title(row, branches)
+        if row.rollback:
             file = MigrationFile(path=RECORDED + title, version=row.version, name=row.name or "", down=True)
-            found[row.version] = (
-                file,
-                ";\n".join(one.rstrip("; \n") for one in row.rollback).encode() + b";\n",
-            )
+            text = ";\n".join(one.rstrip("; \n") for one in row.rollback).encode() + b";\n"
+            found[row.version] = Way(file, text)
             remarks.append(f"{title} has no down file: the rollback that its history records is run")
         else:
-            reasons.append(
-                f"{title}: restore only. Neither {title}.down.sql in {ground.branch} at {files.sha[:7]} nor "
-                "a rollback in the history"
+            places = " nor ".join(f"in {one.name} at {one.files.sha[:7]}" for one in branches)
+            bad[row.version] = (
+                f"{title}: restore only. Neither {title}.down.sql {places} nor a rollback in the history"
             )
-    return found, reasons, remarks
+    return found, [bad[row.version] for row in newest if row.version in bad], remarks
 
 
-def _title(row: Applied, files: FileSet) -> str:
-    up = files.by_version.get(row.version, ())
-    name = row.name or (up[0].name if up else "")
+def _title(row: Applied, branches: Sequence[Branch]) -> str:
+    ups = (one for branch in branches for one in branch.files.by_version.get(row.version, ()))
+    name = row.name or next((one.name for one in ups), "")
     return f"{row.version}_{name}" if name else row.version
 
 
-async def _steps(
-    newest: tuple[Applied, ...], texts: Mapping[str, tuple[MigrationFile, bytes]]
-) -> tuple[list[Step], list[str]]:
-    chosen = [texts[row.version] for row in newest if row.version in texts]
-    reasons = [
-        f"{file.path} has {len(text):,} bytes, too many to be parsed"
-        for file, text in chosen
-        if len(text) > LARGEST
-    ]
-    chosen = [(file, text) for file, text in chosen if len(text) <= LARGEST]
-    examined = await examine_all([text for _, text in chosen])
+async def _steps(newest: tuple[Applied, ...], ways: Mapping[str, Way]) -> tuple[list[Step], list[str]]:
+    chosen = [ways[row.version] for row in newest if row.version in ways]
+    reasons = [too_large(way.file.path, way.text) for way in chosen if len(way.text) > LARGEST]
+    chosen = [way for way in chosen if len(way.text) <= LARGEST]
+    examined = await examine_all([way.text for way in chosen])
     good = []
-    for (file, text), seen in zip(chosen, examined, strict=True):
-        reasons += [f"{file.path} {problem}" for problem in seen.problems]
+    for way, seen in zip(chosen, examined, strict=True):
+        reasons += [f"{way.file.path} {problem}" for problem in seen.problems]
         if not seen.problems:
-            good.append((file, text, seen))
-    scripts = await in_parser(lambda: [script_of(text, seen) for _, text, seen in good])
+            good.append((way, seen))
+    scripts = await in_parser(lambda: [script_of(way.text, seen) for way, seen in good])
     steps = []
-    for (file, text, _), script in zip(good, scripts, strict=True):
-        reasons += [f"{file.path} {problem}" for problem in script.problems]
-        steps.append(Step(file=file, digest=hashlib.sha256(text).hexdigest(), script=script))
+    for (way, _), script in zip(good, scripts, strict=True):
+        reasons += [f"{way.file.path} {problem}" for problem in script.problems]
+        digest = hashlib.sha256(way.text).hexdigest()
+        steps.append(Step(file=way.file, digest=digest, script=script, branch=way.branch, sha=way.sha))
     return steps, reasons
 
 
 async def _warnings(
-    ground: Ground, files: FileSet, history: History, newest: tuple[Applied, ...]
+    ground: Ground, branches: Sequence[Branch], history: History, newest: tuple[Applied, ...]
 ) -> list[str]:
     warnings = []
-    ups = [one for row in newest for one in files.by_version.get(row.version, ())]
-    texts, _ = await texts_of(ground.repository, files.sha, [one.path for one in ups])
-    few = structs.replace(history, applied={row.version: row for row in newest})
-    for version, changed in (await drifted(files, texts, few)).items():
-        if changed:
-            warnings.append(f"{version} was applied with another content: its way back may not fit")
-    warnings += [
-        f"{_title(row, files)} is not among the files of {ground.branch}"
-        for row in newest
-        if row.version not in files.by_version
-    ]
+    left = {row.version: row for row in newest}
+    for place, branch in enumerate(branches):
+        ups = [one for version in left for one in branch.files.by_version.get(version, ())]
+        if not ups:
+            continue
+        texts, _ = await texts_of(ground.repository, branch.files.sha, [one.path for one in ups])
+        few = structs.replace(history, applied=left)
+        for version, changed in (await drifted(branch.files, texts, few)).items():
+            if changed:
+                warnings.append(
+                    f"{version} was applied with another content than {branch.name} has: its way back may "
+                    "not fit"
+                )
+        here = {one.version for one in ups}
+        if place:
+            warnings += [
+                f"{_title(left[version], branches)} is of {branch.name}, and not of {ground.branch} yet"
+                for version in left
+                if version in here
+            ]
+        left = {version: row for version, row in left.items() if version not in here}
+    named = " nor of ".join(branch.name for branch in branches)
+    neither = "neither" if len(branches) > 1 else "not"
+    warnings += [f"{_title(row, branches)} is {neither} among the files of {named}" for row in left.values()]
     try:
         held = await holder(ground.link)
     except LinkError as error:

@@ -74,6 +74,14 @@ class Memory:
 _examined, _shapes = Memory(), Memory()
 
 
+def too_large(path: str, text: bytes) -> str:
+    """Why a text is not run, and what to do with it."""
+    return (
+        f"{sanitise_line(path, cap=200)} has {len(text):,} bytes, too many to be parsed ({LARGEST:,} are the "
+        "most): what is not looked into is not run; split it, or load the rows apart from the schema"
+    )
+
+
 async def examine_all(texts: Sequence[bytes]) -> list[Examined]:
     """Each text examined, in order; what is known already is not parsed again."""
     return await in_parser(lambda: [_remembered(_examined, text, examine) for text in texts])
