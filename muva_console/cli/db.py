@@ -16,6 +16,7 @@ from muva_console.cli.base import (
     print_json,
     wait,
 )
+from muva_console.cli.jobs import detach_option, detached, wait_option
 from muva_console.ops.readings import Exit
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ def db() -> None:
 
 @db.command()
 @environment_option
+@detach_option
 @acting_options
 @json_option
 @click.pass_obj
 def backup(
     invocation: Invocation,
     environment: str | None,
+    detach: bool,
     yes: bool,
     confirm: str,
     plan_only: bool,
@@ -51,13 +54,15 @@ def backup(
     async def run() -> int:
         async with invocation.workspace() as workspace:
             name = environment_of(workspace, environment).name
+            operation = BackupOperation(target_of(workspace, name))
             return await act(
                 workspace,
-                BackupOperation(target_of(workspace, name)),
+                operation,
                 yes=yes,
                 confirm=confirm,
                 plan_only=plan_only,
                 as_json=as_json,
+                hand_over=detached(workspace, operation, as_json=as_json) if detach else None,
             )
 
     return wait(run)
@@ -70,6 +75,8 @@ def backup(
 @click.option(
     "--without-backup", default="", metavar="REASON", help="Take no backup of what is there now, and why."
 )
+@wait_option
+@detach_option
 @acting_options
 @json_option
 @click.pass_obj
@@ -79,6 +86,8 @@ def restore(
     file: Path,
     in_place: bool,
     without_backup: str,
+    patience: int,
+    detach: bool,
     yes: bool,
     confirm: str,
     plan_only: bool,
@@ -96,10 +105,20 @@ def restore(
         async with invocation.workspace() as workspace:
             name = environment_of(workspace, environment).name
             operation = RestoreOperation(
-                target_of(workspace, name), file, in_place=in_place, without_backup=without_backup
+                target_of(workspace, name),
+                file,
+                in_place=in_place,
+                without_backup=without_backup,
+                wait=float(patience),
             )
             return await act(
-                workspace, operation, yes=yes, confirm=confirm, plan_only=plan_only, as_json=as_json
+                workspace,
+                operation,
+                yes=yes,
+                confirm=confirm,
+                plan_only=plan_only,
+                as_json=as_json,
+                hand_over=detached(workspace, operation, as_json=as_json) if detach else None,
             )
 
     return wait(run)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import to_builtins
 
-from muva_console.cli.acting import event_line
+from muva_console.cli.acting import F, HandOver, event_line
 from muva_console.cli.base import Invocation, json_option, print_json, wait, wait_while_read
 from muva_console.ops.operations import EventKind, Plan
 from muva_console.ops.performer import Confirmation
 from muva_console.ops.readings import Exit
 
 if TYPE_CHECKING:
+    from muva_console.ops.jobs.builders import Rebuilt
     from muva_console.ops.workspace import Workspace
 
 
@@ -80,25 +81,39 @@ def stop(invocation: Invocation, id: str) -> int:
     return wait(work)
 
 
-async def start(
-    workspace: Workspace,
-    operation: str,
-    environment: str,
-    arguments: dict[str, Any],
-    plan: Plan,
-    confirmation: Confirmation,
-    *,
-    as_json: bool,
-) -> int:
-    """Start a job of a confirmed plan, and tell how to follow it. Raises OpsError."""
-    from muva_console.ops.jobs.job import Job
+def detached(workspace: Workspace, operation: Rebuilt, *, as_json: bool) -> HandOver:
+    """Hands a confirmed plan of an operation over to a job, and tells how to follow it."""
 
-    job = await Job.start(workspace, operation, environment, arguments, plan, confirmation)
-    click.echo(f"muva: it goes on by itself as job {job.id}, whatever becomes of this terminal", err=True)
-    click.echo(f"  muva jobs show --follow {job.id}", err=True)
-    if as_json:
-        print_json({"job": job.id, "folder": str(job.path), "plan": to_builtins(plan)})
-    return Exit.OK
+    async def start(plan: Plan, confirmation: Confirmation) -> int:
+        from muva_console.ops.jobs.job import Job
+
+        told = operation.arguments()
+        job = await Job.start(workspace, operation.name, plan.environment, told, plan, confirmation)
+        click.echo(f"muva: it goes on by itself as job {job.id}, whatever becomes of this terminal", err=True)
+        click.echo(f"  muva jobs show --follow {job.id}", err=True)
+        if as_json:
+            print_json({"job": job.id, "folder": str(job.path), "plan": to_builtins(plan)})
+        return Exit.OK
+
+    return start
+
+
+def detach_option(function: F) -> F:
+    """Adds ``--detach``."""
+    told = "Go on in a process of its own, whatever becomes of the terminal."
+    return click.option("--detach", is_flag=True, help=told)(function)
+
+
+def wait_option(function: F) -> F:
+    """Adds ``--wait SECONDS`` as `patience`."""
+    return click.option(
+        "--wait",
+        "patience",
+        default=0,
+        metavar="SECONDS",
+        type=click.IntRange(0, 3600),
+        help="Wait for somebody else's apply, rollback or restore to end.",
+    )(function)
 
 
 async def _show(workspace: Workspace, id: str, *, follow: bool, as_json: bool) -> int:

@@ -15,9 +15,9 @@ from muva_console.cli.base import (
     print_json,
     wait,
 )
+from muva_console.cli.jobs import detach_option, detached, wait_option
 from muva_console.ops.migrations.apply_ground import Choice, NothingToApply
-from muva_console.ops.operations import Operation, Plan
-from muva_console.ops.performer import Confirmation
+from muva_console.ops.operations import Operation
 from muva_console.ops.readings import Exit
 
 if TYPE_CHECKING:
@@ -40,17 +40,8 @@ DRY = ("plan", "rehearse", "rollback")
 @click.option("--source", default="", metavar="BRANCH", help="Take the files of another branch.")
 @click.option("--out-of-order", is_flag=True, help="Apply versions below the highest one applied too.")
 @click.option("--without-backup", default="", metavar="REASON", help="Production: go without a fresh backup.")
-@click.option(
-    "--wait",
-    "patience",
-    default=0,
-    metavar="SECONDS",
-    type=click.IntRange(0, 3600),
-    help="Wait for another apply to end.",
-)
-@click.option(
-    "--detach", is_flag=True, help="Go on in a process of its own, whatever becomes of the terminal."
-)
+@wait_option
+@detach_option
 @acting_options
 @json_option
 @click.pass_obj
@@ -86,19 +77,14 @@ def apply(
     )
 
     async def run() -> int:
+        from muva_console.ops.migrations.apply import ApplyMigrations
+
         async with invocation.workspace() as workspace:
             chosen = environment_of(workspace, environment)
             operation = _operation(workspace, chosen, choice, dry)
-
-            async def hand_over(plan: Plan, confirmation: Confirmation) -> int:
-                from muva_console.cli.jobs import start
-                from muva_console.ops.migrations.apply_job import arguments_of
-
-                told = arguments_of(choice)
-                return await start(
-                    workspace, operation.name, chosen.name, told, plan, confirmation, as_json=as_json
-                )
-
+            hand_over = None
+            if detach and isinstance(operation, ApplyMigrations):
+                hand_over = detached(workspace, operation, as_json=as_json)
             try:
                 return await act(
                     workspace,
@@ -107,7 +93,7 @@ def apply(
                     confirm=confirm,
                     plan_only=plan_only or dry == "plan",
                     as_json=as_json,
-                    hand_over=hand_over if detach else None,
+                    hand_over=hand_over,
                 )
             except NothingToApply as nothing:
                 click.echo(f"muva: {nothing}", err=True)

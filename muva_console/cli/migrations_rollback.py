@@ -8,11 +8,10 @@ import click
 
 from muva_console.cli.acting import act, acting_options
 from muva_console.cli.base import Invocation, environment_of, environment_option, json_option, wait
+from muva_console.cli.jobs import detach_option, detached, wait_option
 
 if TYPE_CHECKING:
-    from muva_console.ops.environment import EnvironmentOps
     from muva_console.ops.operations import Operation
-    from muva_console.ops.workspace import Workspace
 
 
 @click.command()
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 @click.option(
     "--without-backup", default="", metavar="REASON", help="Production: go without a fresh backup, and why."
 )
+@wait_option
+@detach_option
 @acting_options
 @json_option
 @click.pass_obj
@@ -38,6 +39,8 @@ def rollback(
     steps: int | None,
     record_only: str,
     without_backup: str,
+    patience: int,
+    detach: bool,
     yes: bool,
     confirm: str,
     plan_only: bool,
@@ -52,27 +55,30 @@ def rollback(
 
     if record_only and (steps is not None or without_backup):
         raise click.UsageError("--record-only is an act of its own: without --steps and --without-backup")
+    if record_only and (detach or patience):
+        raise click.UsageError("--record-only is one statement: without --detach and --wait")
     reason = reason_for(without_backup)
 
     async def run() -> int:
+        from muva_console.ops.migrations.apply_ground import Choice, ground_of
+        from muva_console.ops.migrations.rollback import ForgetMigration, RollBackMigrations
+
         async with invocation.workspace() as workspace:
-            operation = _operation(
-                workspace, environment_of(workspace, environment), steps or 1, record_only, reason
-            )
+            ground = ground_of(workspace, environment_of(workspace, environment))
+            operation: Operation = ForgetMigration(ground, record_only)
+            hand_over = None
+            if not record_only:
+                choice = Choice(without_backup=reason, wait=float(patience))
+                operation = undoing = RollBackMigrations(ground, steps or 1, choice)
+                hand_over = detached(workspace, undoing, as_json=as_json) if detach else None
             return await act(
-                workspace, operation, yes=yes, confirm=confirm, plan_only=plan_only, as_json=as_json
+                workspace,
+                operation,
+                yes=yes,
+                confirm=confirm,
+                plan_only=plan_only,
+                as_json=as_json,
+                hand_over=hand_over,
             )
 
     return wait(run)
-
-
-def _operation(
-    workspace: Workspace, environment: EnvironmentOps, steps: int, record_only: str, reason: str
-) -> Operation:
-    from muva_console.ops.migrations.apply_ground import Choice, ground_of
-    from muva_console.ops.migrations.rollback import ForgetMigration, RollBackMigrations
-
-    ground = ground_of(workspace, environment)
-    if record_only:
-        return ForgetMigration(ground, record_only)
-    return RollBackMigrations(ground, steps, Choice(without_backup=reason))

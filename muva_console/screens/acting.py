@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -23,6 +23,7 @@ from muva_console.widgets.level import muted, strong
 
 if TYPE_CHECKING:
     from muva_console.app import MuvaApp
+    from muva_console.ops.jobs.builders import Rebuilt
 
 _EVENT: dict[EventKind, tuple[str, str]] = {
     EventKind.STEP: ("▸", "$t-strong"),
@@ -34,9 +35,9 @@ _EVENT: dict[EventKind, tuple[str, str]] = {
 }
 
 
-async def act(app: MuvaApp, operation: Operation, *, job: Mapping[str, Any] | None = None) -> Event | None:
+async def act(app: MuvaApp, operation: Operation, *, job: Rebuilt | None = None) -> Event | None:
     """Plan, ask, perform, and wait for the end. Runs in a worker; whatever fails is told. With `job`, the
-    plain data that it can be made of again, it is done by a process that outlives this one.
+    same operation as one that can be made again, it is done by a process that outlives this one.
 
     Returns the event that ended it when it was done; None when it was not: refused, cancelled or failed.
     """
@@ -50,7 +51,7 @@ async def act(app: MuvaApp, operation: Operation, *, job: Mapping[str, Any] | No
         confirmation = answer
     done_by = performed(operation, confirmation)
     if job is not None:
-        done_by = in_a_job(operation.name, job, confirmation)
+        done_by = in_a_job(operation.name, job.arguments(), confirmation)
     deed = Deed(plan, done_by)
     await app.push_screen(Performing(deed))
     return await deed.outcome()

@@ -107,11 +107,10 @@ async def _applying(app: MuvaApp, environment: str, choice: Choice) -> None:
     """Plan and confirm an apply; a job does it, so that it goes on if the terminal is gone."""
     from muva_console.ops.migrations.apply import ApplyMigrations
     from muva_console.ops.migrations.apply_ground import ground_of
-    from muva_console.ops.migrations.apply_job import arguments_of
 
     workspace = app.workspace
-    ground = ground_of(workspace, workspace.environments[environment])
-    await act(app, ApplyMigrations(ground, choice), job=arguments_of(choice))
+    operation = ApplyMigrations(ground_of(workspace, workspace.environments[environment]), choice)
+    await act(app, operation, job=operation)
 
 
 async def _nothing(
@@ -149,7 +148,8 @@ async def back_up(app: MuvaApp, environment: str) -> None:
     from muva_console.ops.database.backup import BackupOperation
     from muva_console.ops.database.target import target_of
 
-    await act(app, BackupOperation(target_of(app.workspace, environment)))
+    operation = BackupOperation(target_of(app.workspace, environment))
+    await act(app, operation, job=operation)
 
 
 async def _restore(app: MuvaApp, environment: str) -> None:
@@ -202,7 +202,8 @@ async def _restore(app: MuvaApp, environment: str) -> None:
     chosen = await app.push_screen_wait(Chooser(f"Restore {environment} from", columns, offers))
     if chosen is not None:
         path = next(one.path for one, _, _ in backups if str(one.path) == chosen)
-        await act(app, RestoreOperation(target, path))
+        operation = RestoreOperation(target, path)
+        await act(app, operation, job=operation)
 
 
 async def _roll_back(app: MuvaApp, environment: str, matrix: Matrix, row: Row | None) -> None:
@@ -254,7 +255,8 @@ async def _rolling_back(app: MuvaApp, environment: str, steps: int, choice: Choi
 
     workspace = app.workspace
     ground = ground_of(workspace, workspace.environments[environment])
-    await act(app, RollBackMigrations(ground, steps, choice))
+    operation = RollBackMigrations(ground, steps, choice)
+    await act(app, operation, job=operation)
 
 
 async def _forget(app: MuvaApp, environment: str, row: Row) -> None:

@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from muva_console.ops.backups import Backup, find_backups, named, spell_size
 from muva_console.ops.database import side
-from muva_console.ops.database.backup import facts_of, folder_of, served_as, take_backup
+from muva_console.ops.database.backup import folder_of, served_as, take_backup
+from muva_console.ops.database.dumping import facts_of
 from muva_console.ops.database.narrated import Tell, narrated
 from muva_console.ops.database.programs import Programs, find_programs
 from muva_console.ops.database.record import Contents, Record, contents, read_record, read_through, recognised
@@ -73,15 +75,25 @@ class RestoreOperation:
     """A restore of one environment's database from a file. An `Operation`."""
 
     def __init__(
-        self, target: Target, file: Path, *, in_place: bool = False, without_backup: str = ""
+        self,
+        target: Target,
+        file: Path,
+        *,
+        in_place: bool = False,
+        without_backup: str = "",
+        wait: float = 0.0,
+        at: datetime | None = None,
     ) -> None:
-        """`without_backup`: why no backup of the present state is taken first. Raises OpsError for a reason
-        that is none.
+        """`without_backup`: why no backup of the present state is taken first. `wait`: seconds to wait for
+        somebody else's act on the database. `at`: the time that the names of databases tell, where it was
+        planned before. Raises OpsError for a reason that is none.
         """
         self._target = target
         self._file = file
         self._in_place = in_place
         self._reason = reason_for(without_backup)
+        self._wait = wait
+        self._at = at
         self._planned: tuple[Plan, Ground] | None = None
 
     @property
@@ -89,11 +101,30 @@ class RestoreOperation:
         """Stable name."""
         return NAME
 
+    def arguments(self) -> dict[str, Any]:
+        """Of what a job makes it again; the names and the number of the database that serves are for whoever
+        looks what an interrupted one has left. Asked when it is planned.
+        """
+        assert self._planned is not None
+        ground = self._planned[1]
+        return {
+            "file": str(ground.path),
+            "in_place": self._in_place,
+            "without_backup": self._reason,
+            "wait": self._wait,
+            "at": ground.at.isoformat(),
+            "beside": not self._side_reason(ground),
+            "oid": ground.rights.oid,
+            "maintenance": ground.rights.maintenance,
+            "side": ground.side,
+            "before": ground.before,
+        }
+
     async def plan(self) -> Plan:
         """Look at the file, the server and this user's rights. Raises OpsError where it cannot be done."""
         target = self._target
         async with target.session() as session:
-            ground = await self._ground(session, utc_now())
+            ground = await self._ground(session, self._at or utc_now())
             left = await newer_tables(session, ground.contents) if self._side_reason(ground) else ()
         async with target.libpq() as libpq:
             where = libpq.address.where
@@ -269,7 +300,12 @@ class RestoreOperation:
         target, planned = self._target, self._planned[1]
         self._planned = None  # a plan is performed once
         async with target.session() as session:
-            await take(session, target.link)
+            await take(
+                session,
+                target.link,
+                wait=self._wait,
+                waiting=lambda line: tell(EventKind.WARNING, line),
+            )
             ground = await self._ground(session, planned.at)
             self._unchanged(planned, ground)
             await _whole(ground, tell)

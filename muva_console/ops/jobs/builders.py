@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from muva_console.ops.errors import OpsError
 from muva_console.ops.operations import Operation
@@ -24,8 +24,32 @@ BUILDERS: dict[str, tuple[str, str]] = {
         "muva_console.ops.migrations.apply_job:build",
         "muva_console.ops.migrations.apply_job:aftermath",
     ),
+    "migrations-rollback": (
+        "muva_console.ops.migrations.rollback_job:build",
+        "muva_console.ops.migrations.rollback_job:aftermath",
+    ),
+    "db-backup": (
+        "muva_console.ops.database.backup_job:build",
+        "muva_console.ops.database.backup_job:aftermath",
+    ),
+    "db-restore": (
+        "muva_console.ops.database.restore_job:build",
+        "muva_console.ops.database.restore_job:aftermath",
+    ),
+    "deploy-lead": (
+        "muva_console.ops.walking.lead_act:build",
+        "muva_console.ops.walking.lead_act:aftermath",
+    ),
 }
 """By the operation's stable name: its builder, and who tells what an interrupted one left (or empty)."""
+
+
+class Rebuilt(Operation, Protocol):
+    """An operation that a job can make again."""
+
+    def arguments(self) -> dict[str, Any]:
+        """Plain data of which its builder makes it again; asked when it is planned."""
+        ...
 
 
 def build(workspace: Workspace, operation: str, environment: str, arguments: Mapping[str, Any]) -> Operation:

@@ -14,10 +14,11 @@ import sys
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from muva_console.config.redact import redact
 from muva_console.ops.errors import OpsError, Refused
-from muva_console.ops.jobs.builders import build
+from muva_console.ops.jobs.builders import aftermath, build
 from muva_console.ops.jobs.model import Ended, Request, Started, is_last
 from muva_console.ops.jobs.sameness import difference
 from muva_console.ops.jobs.store import ENDED, REQUEST, STARTED, EventFile, read, write
@@ -27,7 +28,12 @@ from muva_console.ops.performer import PLAN_VALID
 from muva_console.ops.readings import Exit, utc_now
 from muva_console.ops.text import sanitise
 
+if TYPE_CHECKING:
+    from muva_console.ops.workspace import Workspace
+
 Tell = Callable[[Event], None]
+LEFT_WITHIN = 20.0
+"""Seconds for looking what a job that was told to stop has left. Ours."""
 
 
 def main(arguments: list[str]) -> int:
@@ -103,11 +109,26 @@ async def _perform(request: Request, tell: Tell) -> None:
         if other:
             raise Refused(f"not done, for the plan is another than the one confirmed: {other}")
         performed = workspace.performer.perform(operation, plan, request.confirmation)
-        async with aclosing(performed):
-            async for event in performed:
-                tell(event)
+        try:
+            async with aclosing(performed):
+                async for event in performed:
+                    tell(event)
+        except asyncio.CancelledError:
+            await _tell_left(workspace, request, tell)
+            raise
     finally:
         await workspace.close()
+
+
+async def _tell_left(workspace: Workspace, request: Request, tell: Tell) -> None:
+    """What is true after it was told to stop; bounded, and never in the way of the end."""
+    try:
+        async with asyncio.timeout(LEFT_WITHIN):
+            left = await aftermath(workspace, request.operation, request.environment, request.arguments)
+    except (OpsError, TimeoutError) as error:
+        left = (f"what it left cannot be told: {error or 'no answer in time'}",)
+    for line in left:
+        tell(Event(kind=EventKind.WARNING, text=redact(sanitise(line)), at=utc_now()))
 
 
 def _failed(text: str) -> Event:

@@ -1,6 +1,7 @@
 """Whether a plan that was made again is the one that was confirmed.
 
-Times and durations in its texts may differ (a backup has grown older); all else must be as it was.
+What is measured in its texts may differ (a backup has grown older, a table by a few rows, who is connected);
+all else must be as it was.
 """
 
 from __future__ import annotations
@@ -11,6 +12,12 @@ from muva_console.ops.operations import Plan
 
 # how this project writes spans (`spell_span`), milliseconds, and clock times
 _TIMES = re.compile(r"\d+(?:[.,]\d+)? ?(?:ms|s|min|m|h|d)(?: \d+ ?[smhd])?\b|\d\d:\d\d(?::\d\d)?Z?", re.ASCII)
+
+# rows, sizes and sessions as plans tell them: on a database that serves they are others a second later
+_MEASURED = re.compile(
+    r"nobody is connected|\d+ sessions?: [^;]*"
+    r"|\d[\d,.]*(?= (?:rows?|values?|B|KiB|MiB|GiB|TiB)\b)|\d[\d,]*(?= in the backup \()|\([+-]\d[\d,]*\)"
+)
 
 
 def difference(confirmed: Plan, now: Plan) -> str:
@@ -33,4 +40,4 @@ def difference(confirmed: Plan, now: Plan) -> str:
 
 
 def _timeless(text: str) -> str:
-    return _TIMES.sub("#", text)
+    return _TIMES.sub("#", _MEASURED.sub("#", text))
