@@ -1,0 +1,1 @@
+"""Deployments: led step by step, and watched live."""
