@@ -39,6 +39,11 @@ class GitHub(Table, frozen=True, kw_only=True):
     """How long one request may take."""
     approvals: Count = 1
     """Approving reviews that a pull request needs (playbook: one for production)."""
+    reviewers: tuple[Text, ...] = ()
+    """Logins on GitHub, and teams as ORG/TEAM, who are asked to review a release. (The playbook's @lead-dev is
+    a name in Slack.) None given: nobody is asked."""
+    labels: tuple[Text, ...] = ("production", "release")
+    """Labels of a release's pull request (playbook)."""
 
 
 class Runbooks(Table, frozen=True, kw_only=True):

@@ -46,6 +46,7 @@ _EXAMPLES: dict[tuple[type[Table], str], Any] = {
     (Migrations, "scratch"): {"env": "SCRATCH_URL"},
     (Migrations, "downs"): "supabase/rollbacks",
     (GitHub, "token"): {"env": "GH_TOKEN"},
+    (GitHub, "reviewers"): ["lead-developer"],
     (Notices, "slack"): {"command": "pass show muva/slack-webhook"},
     (Window, "hours"): ["09:00-12:00"],
     (Window, "days"): ["mon", "tue", "wed", "thu"],
