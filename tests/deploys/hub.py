@@ -34,9 +34,9 @@ def declined(status: int, what: str) -> Declined:
 
 
 class Hub:
-    """Stands for `GitHubLink`, `link.releasing` and `link.actions` at once. `calls` are the changes asked for.
+    """Stands for `GitHubLink`, `link.releasing` and `link.actions` at once.
 
-    `lost`: names of changes that are made, and whose answer is lost on the way back.
+    `calls` are the changes asked for; `lost` names changes that are made, and whose answer is lost.
     """
 
     repository = "muva/muva-chat"

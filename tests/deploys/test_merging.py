@@ -55,7 +55,7 @@ async def test_dev_is_merged_into_staging_once(scene: Scene) -> None:
     assert operation.kept() == {"from": staging, "merged": dev, "commit": made, "branch": "staging"}
     assert (await scene.checked("merged", "staging"))[0] == "ok"
     assert "merged by Dana Castillo" in (await scene.checked("merged", "staging"))[1]
-    with pytest.raises(AlreadyError, match="staging has .* of dev already"):
+    with pytest.raises(AlreadyError, match=r"staging has .* of dev already"):
         await Merge(scene.context("staging")).plan()
     assert untouched(scene) == before and leftovers(scene) == []
 
@@ -284,16 +284,16 @@ async def test_it_is_pushed_to_where_the_checkout_pushes(scene: Scene) -> None:
             "you have no right to push to main", "denied to dana",
         ),
         (
-            "ERROR: Permission to o/r.git denied to deploy key\nfatal: Could not read from remote repository.",
+            "ERROR: Permission to o/r.git denied to deploy key\nfatal: Could not read from remote.",
             "you have no right to push to main", "denied to deploy key",
         ),
-        ("!\tabc:refs/heads/main\t[rejected] (stale info)", "main has moved: the push was refused (stale info)", ""),
-        ("!\tabc:refs/heads/main\t[rejected] (fetch first)", "main has moved: the push was refused (fetch first)", ""),
+        ("!\ta:refs/heads/main\t[rejected] (stale info)", "main has moved: the push was refused (stale", ""),
+        ("!\ta:refs/heads/main\t[rejected] (fetch first)", "main has moved: the push was refused (fetch", ""),
         (
             "!\tabc:refs/heads/main\t[remote rejected] (cannot lock ref)",
             "the server refused the push to main: cannot lock ref", "",
         ),
-        ("fatal: could not read Username for 'https://github.com': terminal prompts disabled", "could not read", ""),
+        ("fatal: could not read Username for 'https://h': terminal prompts disabled", "could not read", ""),
     ],
 )  # fmt: skip
 def test_a_refused_push_is_explained(said: str, what: str, means: str) -> None:
