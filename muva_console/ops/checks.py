@@ -66,6 +66,17 @@ RELEASE_SOURCES = [
     "muva_console.ops.release.deployed",
     "muva_console.ops.deploys.going_out",
     "muva_console.ops.deploys.checklist_verdict",
+    "muva_console.ops.deploys.merge_act",
+    "muva_console.ops.deploys.lock_acts",
+    "muva_console.ops.deploys.branch_act",
+    "muva_console.ops.deploys.pull_act",
+    "muva_console.ops.deploys.request_act",
+    "muva_console.ops.deploys.review_acts",
+    "muva_console.ops.deploys.merge_pull_act",
+    "muva_console.ops.deploys.approval_acts",
+    "muva_console.ops.deploys.record_act",
+    "muva_console.ops.deploys.publish_act",
+    "muva_console.ops.deploys.close_act",
 ]
 """Likewise, the checks that runbooks name beside those: what goes out, and what has gone out."""
 

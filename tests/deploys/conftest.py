@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,6 @@ from muva_console.ops.links.workshop import Workshop
 from tests.deploys.hub import Hub
 from tests.deploys.scene import DANA, PACKAGE, Scene
 from tests.workshop.team import Team, git
-
-for _name in ("merge_act", "branch_act", "pull_act", "request_act", "review_acts", "merge_pull_act",
-              "approval_acts", "lock_acts"):  # fmt: skip
-    import_module(f"muva_console.ops.deploys.{_name}")
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ ACTS: dict[str, str] = {
     "deploy-merge": f"{_HERE}merge_act:factory",
     "deploy-lock": f"{_HERE}lock_acts:lock_factory",
     "deploy-unlock": f"{_HERE}lock_acts:unlock_factory",
+    "deploy-lock-break": f"{_HERE}lock_acts:break_factory",
     "release-branch": f"{_HERE}branch_act:factory",
     "release-pull": f"{_HERE}pull_act:factory",
     "release-request": f"{_HERE}request_act:factory",

@@ -12,7 +12,7 @@ from muva_console.ops.checks import CheckContext
 from muva_console.ops.deploys.deed import workshop_of
 from muva_console.ops.deploys.version import Said, read_message
 from muva_console.ops.errors import OpsError
-from muva_console.ops.links.github_model import PullRequest, RateLimited
+from muva_console.ops.links.github_model import Declined, PullRequest, RateLimited
 
 PULLS = 100
 """Pull requests that are asked for. Ours: more than a release of a month."""
@@ -159,6 +159,8 @@ async def _pulls(
             try:
                 return await link.pull(number)
             except OpsError as error:
+                if isinstance(error, Declined) and error.status == 404:
+                    return None  # the number is an issue's
                 blocked = isinstance(error, RateLimited)
                 untold.append(f"#{number}: {error}")
                 return None

@@ -26,8 +26,8 @@ _HEAD = re.compile(
     r"(?P<kind>[A-Za-z][\w-]{0,30})(?:\((?P<scope>[^()\n]{1,80})\))?(?P<breaks>!)?: +(?P<text>\S.*)"
 )
 _BREAKS = re.compile(r"^BREAKING[ -]CHANGE: ", re.MULTILINE)
-_BRANCH = re.compile(r"prod/v(\d{1,9}\.\d{1,9}\.\d{1,9})")
-_ASKED = re.compile(r"v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})")
+_BRANCH = re.compile(r"prod/v(\d{1,9}\.\d{1,9}\.\d{1,9})", re.ASCII)
+_ASKED = re.compile(r"v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})", re.ASCII)
 _LEADING_ZERO = re.compile(r"(?:^|\.)0\d")
 
 
