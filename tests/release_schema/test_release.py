@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from muva_console.drill.migrate import apply
+from muva_console.ops.journal.model import Entry
 from muva_console.ops.readings import Level
 
 from .world import APPLIED, World, bad, connect, said
@@ -48,6 +49,27 @@ async def test_a_good_release_passes_and_says_what_goes_out(world: World) -> Non
     pending = await world.check("migrations-applied")
     assert bad(pending) == {}  # main has what production has
     assert pending["migrations-applied"][0].summary == "all 2 migrations of main are applied on production"
+
+
+async def recorded_as_failed(world: World) -> None:
+    world.release()
+    world.deployments = [deployment("failed", world.heads["main"])]
+
+
+async def rolled_back(world: World) -> None:
+    world.release()
+    main = world.heads["main"]
+    world.deployments = [
+        deployment("success", main), deployment("success", "c" * 40, kind="rollback", rolls_back=main),
+    ]  # fmt: skip
+
+
+def deployment(status: str, commit: str, **more: str) -> Entry:
+    data = {"id": commit, "environment": "production", "commit": commit, "branch": "main", "status": status}
+    return Entry(
+        id=1, at=datetime.now(UTC), engineer="dana", origin="here", session="s", environment="production",
+        kind="deployment", subject="", text="", data={**data, **more}, prev_hash="", hash="",
+    )  # fmt: skip
 
 
 async def invalid(world: World) -> None:
@@ -184,6 +206,8 @@ CASES: list[tuple[Prepare, str, str]] = [
     (function_drift, "database-sync", "function public.booked() is defined otherwise"),
     (rows_out_of_ratio, "database-sync", "0.048×; 0.1 to 10 is expected"),
     (emptied, "database-sync", "public.bookings is empty on staging"),
+    (recorded_as_failed, "backup-plan", "and its deployment is recorded as failed"),
+    (rolled_back, "backup-plan", "which a rollback has taken back"),
     (
         stale_backup,
         "backup-plan",

@@ -31,7 +31,7 @@ async def test_the_seeded_release_is_ok(
             source_branch="staging",
             target_branch="main",
             repository=Workshop(estate.checkout, tmp_path / "copy"),
-            journal=cast(Any, None),
+            journal=workspace.journal,
             secret=cast(Any, None),
             source=workspace.environments["staging"].context(),
         )

@@ -25,6 +25,7 @@ from muva_console.config.model import (
 from muva_console.drill.migrate import apply
 from muva_console.ops.backups import backup_name
 from muva_console.ops.checks import CheckContext, run_checks
+from muva_console.ops.journal.model import Entry, Filter
 from muva_console.ops.links.base import CommandLog
 from muva_console.ops.links.postgres import PostgresLink
 from muva_console.ops.links.web import WebLink
@@ -98,6 +99,12 @@ class World:
     source: Any = None
     dirty: set[str] = field(default_factory=set)
     """The databases that were written to."""
+    deployments: list[Entry] = field(default_factory=list)
+    """What the journal has of them."""
+
+    async def read(self, wanted: Filter) -> list[Entry]:
+        """As the journal does."""
+        return self.deployments
 
     @property
     def dumps(self) -> Path:
@@ -188,7 +195,7 @@ class World:
             source_branch="staging",
             target_branch="main",
             repository=self.source,
-            journal=cast(Any, None),
+            journal=cast(Any, self),
             secret=cast(Any, None),
             source=made["staging"],
         )

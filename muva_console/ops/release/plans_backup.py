@@ -15,6 +15,7 @@ from muva_console.ops.migrations.model import Effect, MigrationFile, Statement
 from muva_console.ops.migrations.statements import settled
 from muva_console.ops.migrations.text import examine_all
 from muva_console.ops.readings import Finding, Level
+from muva_console.ops.release.records import newest_good, read_deployments
 from muva_console.ops.release.schema_ground import (
     Ground,
     Told,
@@ -24,6 +25,7 @@ from muva_console.ops.release.schema_ground import (
     names,
     unfetched,
 )
+from muva_console.ops.release.served import same
 
 RELEASE, BACKUP, WAY_BACK = "release to return to", "backup", "migrations' way back"
 """The subjects of the three findings."""
@@ -82,7 +84,33 @@ async def _release(ctx: CheckContext) -> Finding:
     version = f" ({document.version})" if document.version else ""
     level = Level.WARN if document.level is Level.WARN else Level.OK
     state = "healthy" if level is Level.OK else document.word
-    return told(level, f"{short}{version}, which {name} serves now, {state}", f"commit {whole}")
+    bad, recorded = await _recorded(ctx, whole)
+    if bad:
+        return told(Level.FAIL, f"{name} serves {short}{version}, {bad}", f"commit {whole}", *recorded)
+    return told(level, f"{short}{version}, which {name} serves now, {state}", f"commit {whole}", *recorded)
+
+
+async def _recorded(ctx: CheckContext, commit: str) -> tuple[str, list[str]]:
+    """Why the journal has it for no good release (empty where it has not), and what it has."""
+    try:
+        known = await read_deployments(ctx.going_out().journal, ctx.environment_name, limit=None)
+    except OpsError as error:
+        return "", [f"whether it is recorded as good is not known: {error}"]
+    ours = [one for one in known if same(one.commit, commit)]
+    if not ours:
+        return "", ["no deployment of it is recorded"]
+    when = f" at {ours[-1].finished:%Y-%m-%d %H:%M} UTC" if ours[-1].finished else ""
+    lines = [f"recorded: {ours[-1].status.value}{when}, by {ours[-1].by}"]
+    back = next((one for one in known if same(one.rolls_back, commit)), None)
+    if back is not None:
+        return "which a rollback has taken back", [*lines, f"rolled back by {back.by}"]
+    if not ours[-1].good:
+        other = newest_good(known, before=commit)
+        lines.append(
+            f"the last one that is recorded as good is {other.commit[:12]}" if other else "none is good"
+        )
+        return f"and its deployment is recorded as {ours[-1].status.value}", lines
+    return "", lines
 
 
 async def _backup(ctx: CheckContext) -> Finding:
