@@ -40,8 +40,8 @@ class GitHub(Table, frozen=True, kw_only=True):
     approvals: Count = 1
     """Approving reviews that a pull request needs (playbook: one for production)."""
     reviewers: tuple[Text, ...] = ()
-    """Logins on GitHub, and teams as ORG/TEAM, who are asked to review a release. (The playbook's @lead-dev is
-    a name in Slack.) None given: nobody is asked."""
+    """Logins on GitHub, and teams as ORG/TEAM, who are asked to review a release. (The playbook's @lead-dev
+    is a name in Slack.) None given: nobody is asked."""
     labels: tuple[Text, ...] = ("production", "release")
     """Labels of a release's pull request (playbook)."""
 

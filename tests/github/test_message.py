@@ -12,6 +12,7 @@ from muva_console.drill import repository
 from muva_console.drill.github import records
 from muva_console.drill.state import Estate
 from muva_console.ops.checks import CheckContext
+from muva_console.ops.deploys.acts import message_text, operation_for
 from muva_console.ops.errors import Fault, LinkError, OpsError
 from muva_console.ops.health.report import HealthReport
 from muva_console.ops.links.github import GitHubLink
@@ -19,7 +20,6 @@ from muva_console.ops.links.outgoing import FileChange, Outgoing
 from muva_console.ops.operations import EventKind
 from muva_console.ops.readings import Finding, Level, Verdict, utc_now
 from muva_console.ops.release import message
-from muva_console.ops.deploys.acts import message_text, operation_for
 from muva_console.ops.release.context import Release
 from muva_console.ops.release.message import Facts, render
 from tests.github.test_review import GitSource

@@ -262,8 +262,8 @@ class Runs:
                 counters.numbers[workflow] = number
             at = now()
             run = Run(
-                id=number_of_all, number=number, workflow=workflow, name=name, branch=branch, sha=sha, event=event,
-                title=title, actor=actor, created_at=at, started_at=at, updated_at=at,
+                id=number_of_all, number=number, workflow=workflow, name=name, branch=branch, sha=sha,
+                event=event, title=title, actor=actor, created_at=at, started_at=at, updated_at=at,
                 inputs=inputs or {}, pulls=list(pulls),
             )  # fmt: skip
             self._write(self._file(run.id), msgspec.json.encode(run))
