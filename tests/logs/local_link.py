@@ -61,6 +61,7 @@ class LocalLink:
             raise LinkError(Fault.TIMEOUT, "no answer", where=self._host) from None
         finally:
             self._kill(process)
+            await process.wait()  # or its pipes outlive the loop, and fail whichever test comes next
         if not self._plugged:
             raise LinkError(Fault.CLOSED, "connection lost", where=self._host)
         assert process.returncode is not None

@@ -64,6 +64,7 @@ class LocalLink:
         finally:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()  # or its pipes outlive the loop, and fail whichever test comes next
         assert process.returncode is not None
         status = process.returncode if process.returncode >= 0 else 128 - process.returncode
         return CommandResult(
