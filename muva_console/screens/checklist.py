@@ -130,6 +130,8 @@ class Checklist(Frame):
         self._keep_focus()
 
     def _keep_focus(self) -> None:
+        if self.walking and not self.walk_pane.composed:
+            return
         focused = self.focused
         inside = self.walk_pane if self.walking else self.begin_pane
         if focused is None or inside not in focused.ancestors_with_self:

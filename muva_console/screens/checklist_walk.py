@@ -122,6 +122,7 @@ class WalkPane(Container):
         self.hand: Hand | None = None
         self._chosen_once = False
         self._narrow: bool | None = None
+        self._wanted: bool | None = None
         self._offered: object = None
 
     def compose(self) -> ComposeResult:
@@ -166,17 +167,32 @@ class WalkPane(Container):
         if hand is not self.hand:
             self.hand = hand
             self._chosen_once = False
-            self.items.fill(())
+            if self.composed:
+                self.items.fill(())
         self.draw()
 
     def laid_out(self, *, narrow: bool) -> None:
         """The terminal has another width."""
-        if narrow != self._narrow:
+        self._wanted = narrow
+        if narrow != self._narrow and self.composed:
             self._narrow = narrow
             self.items.set_columns(NARROW_COLUMNS if narrow else ITEM_COLUMNS)
 
+    def on_mount(self) -> None:
+        """Draw what was taken while the pane was being made."""
+        if self._wanted is not None:
+            self.laid_out(narrow=self._wanted)
+        self.draw()
+
+    @property
+    def composed(self) -> bool:
+        """Whether its parts are there: a run that was opened at once may be told before they are."""
+        return bool(self.query("#item"))
+
     def draw(self) -> None:
         """Draw the newest view; rows and the cursor keep their place."""
+        if not self.composed:
+            return
         self.query_one(Standing).show()
         view, hand = self.view, self.hand
         rows = item_rows(view, hand.asking_for()) if view is not None and hand is not None else []

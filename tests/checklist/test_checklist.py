@@ -20,6 +20,7 @@ from muva_console.ops.walking.walk import Walk
 from muva_console.ops.workspace import Workspace
 from muva_console.screens.answering import Asking, Saying
 from muva_console.screens.checklist import Checklist
+from muva_console.screens.checklist_walk import WalkPane
 from muva_console.screens.reader import Reader
 from muva_console.widgets.dialog import DEAF_FOR
 from tests.checklist.conftest import Open
@@ -243,3 +244,10 @@ async def test_a_killed_console_is_gone_on_from_and_a_new_commit_takes_the_word_
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, Reader), "all that is known of it")
     await before.close()
+
+
+async def test_a_walk_may_be_told_of_before_its_pane_is_made() -> None:
+    pane = WalkPane(id="walk")
+    pane.laid_out(narrow=True)
+    pane.take(None)
+    assert not pane.composed
