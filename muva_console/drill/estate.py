@@ -175,7 +175,7 @@ def _claim(directory: Path) -> Path:
 
 def _plan(directory: Path, found: parts.Parts) -> Estate:
     estate_id = secrets.token_hex(4)
-    ssh_port, postgres_port, github_port, production, staging = free_ports(5)
+    ssh_port, postgres_port, github_port, github_blob_port, production, staging = free_ports(6)
     pm2_home, short = socket_directory(directory, estate_id)
     www = directory / "host" / "var" / "www"
     sites = {
@@ -190,7 +190,8 @@ def _plan(directory: Path, found: parts.Parts) -> Estate:
     }  # fmt: skip
     return Estate(
         id=estate_id, directory=directory, created_at=utc_now(), ssh_port=ssh_port,
-        postgres_port=postgres_port, github_port=github_port, pm2_home=pm2_home, short=short,
+        postgres_port=postgres_port, github_port=github_port, github_blob_port=github_blob_port,
+        pm2_home=pm2_home, short=short,
         sites=sites, node=found.node, postgres_programs=found.postgres,
     )  # fmt: skip
 

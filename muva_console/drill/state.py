@@ -65,6 +65,8 @@ class Estate(Struct, kw_only=True):
     postgres_port: int
     github_port: int = 0
     """Where the stand-in for GitHub's API answers; 0 in estates from before there was one."""
+    github_blob_port: int = 0
+    """Where it redirects to for logs and artifacts."""
     user: str = "deploy"
     """The name to log in with by SSH."""
     pm2_home: Path

@@ -95,6 +95,7 @@ async def test_every_socket_is_on_loopback_and_the_ports_are_those_recorded(esta
         estate.ssh_port,
         estate.postgres_port,
         estate.github_port,
+        estate.github_blob_port,
         *(site.port for site in estate.sites.values()),
     }
     assert found == {("127.0.0.1", port) for port in ports}

@@ -24,10 +24,11 @@ from tests.conftest import in_thread
 def _standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     """What of an estate GitHub needs: the repository, the secrets, the server."""
     folder = tmp_path_factory.mktemp("github")
-    (port,) = free_ports(1)
+    port, blob_port = free_ports(2)
     made = Estate(
         id=f"test{os.getpid()}", directory=folder, created_at=utc_now(), ssh_port=1, postgres_port=1,
-        github_port=port, pm2_home=folder, sites={}, node=folder, postgres_programs=folder,
+        github_port=port, github_blob_port=blob_port, pm2_home=folder, sites={}, node=folder,
+        postgres_programs=folder,
     )  # fmt: skip
     made.save()
     for each in (made.secrets, made.logs):

@@ -12,7 +12,9 @@ import pytest
 
 from muva_console.drill import repository
 from muva_console.drill.github import records
-from muva_console.drill.github.app import _Answers, routes
+from muva_console.drill.github.app import hub_of
+from muva_console.drill.github.app_commits import CommitAnswers
+from muva_console.drill.github.app_pulls import PullAnswers
 from muva_console.drill.github.pulls import github
 from muva_console.drill.state import Estate
 from tests.github import description
@@ -108,10 +110,16 @@ async def test_every_address_answers_as_github_describes(hub: Estate, client: ht
 
     served = {
         (method, description.operation(method.lower(), _sample(route.path)))
-        for route in routes(_Answers(github(hub)))
+        for subject in (CommitAnswers, PullAnswers)
+        for route in subject(hub_of(hub)).routes()
         for method in (route.methods or set()) - {"HEAD"}
+        if (method, route.path.rpartition("/")[2]) not in _UNDESCRIBED
     }
-    assert served - ask.used == {("GET", "/rate_limit")}
+    assert served <= ask.used
+
+
+_UNDESCRIBED = {("PATCH", "{number:int}"), ("GET", "annotations")}
+"""What the subset of GitHub's description has not."""
 
 
 def _sample(path: str) -> str:

@@ -10,10 +10,12 @@ from collections import Counter
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from muva_console.drill.github.records import PEOPLE, store, token_file
+from muva_console.drill.github.records import PEOPLE, READER, store, token_file
+from muva_console.drill.github.rights import SCOPES, lacks, needed
 from muva_console.drill.state import Estate
 
 _HOUR = 3600
+_BEARERS = (*PEOPLE, READER)
 _OPEN = "/services/"
 """Below it is Slack, which knows a sender by the address alone."""
 
@@ -24,7 +26,7 @@ class Door:
     def __init__(self, app: ASGIApp, estate: Estate) -> None:
         self._app = app
         self._store = store(estate)
-        self._tokens = {token_file(estate, login).read_text().strip(): login for login in PEOPLE}
+        self._tokens = {token_file(estate, login).read_text().strip(): login for login in _BEARERS}
         self._used: Counter[str] = Counter()
         self._reset = int(time.time()) + _HOUR
 
@@ -45,16 +47,25 @@ class Door:
         if time.time() >= self._reset:
             self._used.clear()
             self._reset = int(time.time()) + _HOUR
-        limit = self._store.read().limit
+        state = self._store.read()
+        limit, wanted = state.limit, needed(request.method, scope["path"])
         if scope["path"] == "/rate_limit":
             await _send(send, 200, self._overview(login, limit), self._headers(login, limit))
             return
         if self._used[login] >= limit:
-            message = f"API rate limit exceeded for user ID {PEOPLE.index(login)}."
+            message = f"API rate limit exceeded for user ID {_BEARERS.index(login)}."
             await _send(send, 403, _error(403, message), self._headers(login, limit))
             return
         scope.setdefault("state", {})["login"] = login
-        status, headers, body = await self._answer(scope, receive)
+        if lacks(state, login, wanted):
+            status = 403
+            headers: dict[str, str] = {}
+            body = _error(403, "Resource not accessible by personal access token")
+        else:
+            status, headers, body = await self._answer(scope, receive)
+        headers["x-accepted-github-permissions"] = wanted
+        if login != READER:
+            headers["x-oauth-scopes"] = SCOPES
         if request.method in ("GET", "HEAD") and status == 200:
             etag = f'W/"{hashlib.sha256(body).hexdigest()}"'
             headers["etag"] = etag

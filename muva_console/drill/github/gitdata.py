@@ -52,15 +52,15 @@ class Moved(Exception):
 
 
 class Repository:
-    """One bare repository. Every method raises OpsError where git fails."""
+    """One bare repository, at `path`. Every method raises OpsError where git fails."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     async def git(self, *words: str, check: bool = True, env: dict[str, str] | None = None) -> str:
         """Run git there, unaffected by anybody's configuration."""
         neutral = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **(env or {})}
-        return (await run(["git", "-C", self._path, *words], env=neutral, check=check)).decode(
+        return (await run(["git", "-C", self.path, *words], env=neutral, check=check)).decode(
             "utf-8", "replace"
         )
 

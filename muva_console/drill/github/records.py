@@ -1,4 +1,4 @@
-"""What the stand-in remembers beside the git repository: pull requests, reviews, checks, as one JSON file.
+"""What the stand-in remembers beside the git repository: pull requests, issues, releases, as one JSON file.
 
 The server and the drill's own functions both write it, in different processes: under a lock, whole.
 """
@@ -23,6 +23,8 @@ REPOSITORY = "muva/muva-chat"
 """OWNER/NAME, as the estate's configuration has it."""
 PEOPLE = ("dana-castillo", "eve-lindqvist", "oskar-weiss")
 """The team's logins; each has a token of their own."""
+READER = "petra-holm"
+"""Who may read everything and change nothing: her token is of the fine-grained kind."""
 ENGINEER = "dana-castillo"
 """Whose token the estate's configuration refers to."""
 FIRST_FREE = 53
@@ -87,16 +89,96 @@ class CheckRun(Struct, kw_only=True):
     completed_at: datetime | None = None
 
 
+class Comment(Struct, kw_only=True):
+    """What somebody said below an issue or a pull request."""
+
+    id: int
+    author: str
+    body: str
+    at: datetime
+
+
+class Issue(Struct, kw_only=True):
+    """An issue. Pull requests are numbered with them and answer as issues too."""
+
+    number: int
+    title: str
+    author: str
+    created_at: datetime
+    updated_at: datetime
+    body: str = ""
+    labels: list[str] = field(default_factory=list)
+    comments: int = 0
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+    reason: str | None = None
+    """completed, not_planned or reopened."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it is not closed."""
+        return self.closed_at is None
+
+
+class Release(Struct, kw_only=True):
+    """A release."""
+
+    id: int
+    tag: str
+    target: str
+    """The branch or the commit that the tag was to be made at."""
+    name: str
+    body: str
+    author: str
+    created_at: datetime
+    published_at: datetime | None
+    draft: bool = False
+    prerelease: bool = False
+
+
+class Trouble(Struct, kw_only=True):
+    """A bad day of GitHub's; each count goes down with every request that it spoilt."""
+
+    slow: float = 0.0
+    """Seconds that every answer takes longer."""
+    failing: int = 0
+    """Requests to be answered with `status`."""
+    status: int = 500
+    """500 in JSON; 502 and 503 are pages of HTML."""
+    half: int = 0
+    """Answers to break off in the middle of the body."""
+    secondary: int = 0
+    """Requests to be refused for the secondary limit, with `retry_after` seconds."""
+    retry_after: int = 60
+    pondering: int = 0
+    """Times that a pull request asked for is not known yet to be mergeable or not."""
+    only: str = ""
+    """A regular expression that a path must hold to be meant; "" means each, of both servers."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is trouble at all."""
+        return bool(self.slow or self.failing or self.half or self.secondary)
+
+
 class State(Struct, kw_only=True):
     """All of it."""
 
     created_at: datetime
     pulls: dict[int, Pull] = field(default_factory=dict)
+    issues: dict[int, Issue] = field(default_factory=dict)
+    comments: dict[int, list[Comment]] = field(default_factory=dict)
+    """By the number of the issue or the pull request."""
+    releases: list[Release] = field(default_factory=list)
+    """In the order in which they were made."""
     checks: list[CheckRun] = field(default_factory=list)
     next_number: int = FIRST_FREE
     next_id: int = 9001
     limit: int = 5000
     """Requests an hour for each token; lowered by whoever wants to see the limit reached."""
+    trouble: Trouble = field(default_factory=Trouble)
+    lacking: dict[str, list[str]] = field(default_factory=dict)
+    """By login: rights that the token has not, ``actions=write`` (`rights.needed`); ``*`` is every write."""
 
     def new_id(self) -> int:
         """A number that nothing else has."""
@@ -104,8 +186,8 @@ class State(Struct, kw_only=True):
         return self.next_id
 
     def new_number(self, wanted: int | None = None) -> int:
-        """The number of a new pull request: the one wanted where it is free."""
-        if wanted is not None and 0 < wanted < FIRST_FREE and wanted not in self.pulls:
+        """The number of a new pull request or issue: the one wanted where it is free."""
+        if wanted is not None and 0 < wanted < FIRST_FREE and wanted not in {*self.pulls, *self.issues}:
             return wanted
         self.next_number += 1
         return self.next_number - 1
@@ -170,6 +252,7 @@ def make_secrets(estate: Estate) -> None:
     """A token for each of the team, in the form that GitHub's have, and the webhook's address."""
     for login in PEOPLE:
         _write(token_file(estate, login), f"ghp_{secrets.token_hex(18)}")
+    _write(token_file(estate, READER), f"github_pat_{secrets.token_hex(11)}_{secrets.token_hex(29)}")
     path = f"/services/TDRILL/BDRILL/{secrets.token_hex(12)}"
     _write(webhook_file(estate), f"http://127.0.0.1:{estate.github_port}{path}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -50,22 +51,31 @@ async def until_ready(estate: Estate, process: subprocess.Popen[bytes]) -> None:
     async def ready() -> bool:
         if process.poll() is not None:
             raise OpsError("the stand-in for GitHub ended at once", where=str(estate.logs / "github.log"))
-        return await listens(estate.github_port)
+        return await listens(estate.github_port) and await listens(estate.github_blob_port)
 
     await until(ready, "the stand-in for GitHub listens")
 
 
-def main() -> None:
-    """`python -m muva_console.drill.github.server DIRECTORY`."""
+async def serve(estate: Estate) -> None:
+    """Serve the API and, on the second port, what it redirects to, until the process is ended."""
     import uvicorn
 
-    from muva_console.drill.github.app import make
+    from muva_console.drill.github.app import hub_of, make
 
-    estate = load(Path(sys.argv[1]))
-    uvicorn.run(
-        make(estate), host="127.0.0.1", port=estate.github_port, log_level="warning", access_log=False,
-        server_header=False, lifespan="off", ws="none", loop="asyncio", http="h11",
-    )  # fmt: skip
+    hub = hub_of(estate)
+    servers = [
+        uvicorn.Server(uvicorn.Config(
+            app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False,
+            lifespan="off", ws="none", http="h11",
+        ))
+        for app, port in ((hub.blobs.app(), estate.github_blob_port), (make(hub), estate.github_port))
+    ]  # fmt: skip
+    await asyncio.gather(*(server.serve() for server in servers))
+
+
+def main() -> None:
+    """`python -m muva_console.drill.github.server DIRECTORY`."""
+    asyncio.run(serve(load(Path(sys.argv[1]))))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ What a schema of GitHub's description requires is here, and what the console and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +15,7 @@ from muva_console.drill.github.records import PEOPLE, REPOSITORY, CheckRun, Pull
 
 Json = dict[str, Any]
 
-_REPOSITORY_ID = 700_001
+REPOSITORY_ID = 700_001
 _TEMPLATED = {
     "archive": "/{archive_format}{/ref}", "assignees": "{/user}", "blobs": "/git/blobs{/sha}",
     "branches": "{/branch}", "collaborators": "{/collaborator}", "comments": "{/number}",
@@ -44,13 +43,15 @@ def login_of(name: str) -> str | None:
 
 
 class Shapes:
-    """Bodies with the addresses of one server: `api` is where it answers, `state` what it knows."""
+    """Bodies with the addresses of one server: `api` is where it answers, `state` what it knows, `repo` and
+    `html` the repository's addresses.
+    """
 
     def __init__(self, api: str, state: State) -> None:
         self._api = api
-        self._state = state
-        self._repo = f"{api}/repos/{REPOSITORY}"
-        self._html = f"{api}/{REPOSITORY}"
+        self.state = state
+        self.repo = f"{api}/repos/{REPOSITORY}"
+        self.html = f"{api}/{REPOSITORY}"
 
     def user(self, login: str) -> Json:
         """A simple user."""
@@ -70,22 +71,22 @@ class Shapes:
         """The repository as it stands in other things."""
         owner, name = REPOSITORY.split("/")
         urls = {
-            f"{kind}_url": self._repo + ("" if kind.startswith(_OWN_FOLDER) else f"/{kind}") + rest
+            f"{kind}_url": self.repo + ("" if kind.startswith(_OWN_FOLDER) else f"/{kind}") + rest
             for kind, rest in _TEMPLATED.items()
         }
         return {
-            **urls, "id": _REPOSITORY_ID, "node_id": f"R_{_REPOSITORY_ID}", "name": name,
+            **urls, "id": REPOSITORY_ID, "node_id": f"R_{REPOSITORY_ID}", "name": name,
             "full_name": REPOSITORY, "owner": self.user(owner), "private": True, "fork": False,
-            "html_url": self._html, "url": self._repo, "description": "MUVA Chat, for practice",
+            "html_url": self.html, "url": self.repo, "description": "MUVA Chat, for practice",
         }  # fmt: skip
 
     def repository(self) -> Json:
         """The repository as a whole."""
-        created = moment(self._state.created_at)
-        waiting = sum(pull.open for pull in self._state.pulls.values())
+        created = moment(self.state.created_at)
+        waiting = sum(pull.open for pull in self.state.pulls.values())
         return {
-            **self.minimal_repository(), "clone_url": f"{self._html}.git", "git_url": f"{self._html}.git",
-            "ssh_url": f"git@127.0.0.1:{REPOSITORY}.git", "svn_url": self._html, "default_branch": "main",
+            **self.minimal_repository(), "clone_url": f"{self.html}.git", "git_url": f"{self.html}.git",
+            "ssh_url": f"git@127.0.0.1:{REPOSITORY}.git", "svn_url": self.html, "default_branch": "main",
             "forks": 0, "forks_count": 0, "has_downloads": True, "has_issues": True, "has_projects": False,
             "has_wiki": False, "has_pages": False, "homepage": None, "language": "JavaScript",
             "archived": False, "disabled": False, "mirror_url": None, "open_issues": waiting,
@@ -96,18 +97,18 @@ class Shapes:
 
     def commit(self, commit: Commit) -> Json:
         """A commit."""
-        url = f"{self._repo}/commits/{commit.sha}"
+        url = f"{self.repo}/commits/{commit.sha}"
         author, committer = login_of(commit.author), login_of(commit.committer)
         return {
             "sha": commit.sha, "node_id": f"C_{commit.sha[:12]}", "url": url,
-            "html_url": f"{self._html}/commit/{commit.sha}", "comments_url": f"{url}/comments",
+            "html_url": f"{self.html}/commit/{commit.sha}", "comments_url": f"{url}/comments",
             "commit": {
-                "url": f"{self._repo}/git/commits/{commit.sha}", "message": commit.message,
+                "url": f"{self.repo}/git/commits/{commit.sha}", "message": commit.message,
                 "author": {"name": commit.author, "email": commit.author_email, "date": commit.authored},
                 "committer": {
                     "name": commit.committer, "email": commit.committer_email, "date": commit.committed,
                 },
-                "tree": {"sha": commit.tree, "url": f"{self._repo}/git/trees/{commit.tree}"},
+                "tree": {"sha": commit.tree, "url": f"{self.repo}/git/trees/{commit.tree}"},
                 "comment_count": 0,
                 "verification": {
                     "verified": False, "reason": "unsigned", "signature": None, "payload": None,
@@ -118,8 +119,8 @@ class Shapes:
             "committer": self.user(committer) if committer else None,
             "parents": [
                 {
-                    "sha": parent, "url": f"{self._repo}/commits/{parent}",
-                    "html_url": f"{self._html}/commit/{parent}",
+                    "sha": parent, "url": f"{self.repo}/commits/{parent}",
+                    "html_url": f"{self.html}/commit/{parent}",
                 }
                 for parent in commit.parents
             ],
@@ -131,8 +132,8 @@ class Shapes:
         return {
             "sha": file.blob, "filename": file.path, "status": file.status, "additions": file.additions,
             "deletions": file.deletions, "changes": file.additions + file.deletions,
-            "blob_url": f"{self._html}/blob/{head}/{path}", "raw_url": f"{self._html}/raw/{head}/{path}",
-            "contents_url": f"{self._repo}/contents/{path}?ref={head}",
+            "blob_url": f"{self.html}/blob/{head}/{path}", "raw_url": f"{self.html}/raw/{head}/{path}",
+            "contents_url": f"{self.repo}/contents/{path}?ref={head}",
         }  # fmt: skip
 
     def comparison(
@@ -146,9 +147,9 @@ class Shapes:
             (ahead > 0, behind > 0), "identical"
         )
         return {
-            "url": f"{self._repo}/compare/{name}", "html_url": f"{self._html}/compare/{name}",
-            "permalink_url": f"{self._html}/compare/{name}", "diff_url": f"{self._html}/compare/{name}.diff",
-            "patch_url": f"{self._html}/compare/{name}.patch", "base_commit": self.commit(base),
+            "url": f"{self.repo}/compare/{name}", "html_url": f"{self.html}/compare/{name}",
+            "permalink_url": f"{self.html}/compare/{name}", "diff_url": f"{self.html}/compare/{name}.diff",
+            "patch_url": f"{self.html}/compare/{name}.patch", "base_commit": self.commit(base),
             "merge_base_commit": self.commit(parted), "status": status, "ahead_by": ahead,
             "behind_by": behind, "total_commits": ahead, "commits": [self.commit(one) for one in commits],
             "files": [self.file(one, head) for one in files],
@@ -156,13 +157,13 @@ class Shapes:
 
     def pull_simple(self, pull: Pull) -> Json:
         """A pull request as lists have it."""
-        url = f"{self._repo}/pulls/{pull.number}"
-        html = f"{self._html}/pull/{pull.number}"
-        issue = f"{self._repo}/issues/{pull.number}"
+        url = f"{self.repo}/pulls/{pull.number}"
+        html = f"{self.html}/pull/{pull.number}"
+        issue = f"{self.repo}/issues/{pull.number}"
         links = {
             "self": url, "html": html, "issue": issue, "comments": f"{issue}/comments",
-            "review_comments": f"{url}/comments", "review_comment": f"{self._repo}/pulls/comments{{/number}}",
-            "commits": f"{url}/commits", "statuses": f"{self._repo}/statuses/{pull.head_sha}",
+            "review_comments": f"{url}/comments", "review_comment": f"{self.repo}/pulls/comments{{/number}}",
+            "commits": f"{url}/commits", "statuses": f"{self.repo}/statuses/{pull.head_sha}",
         }  # fmt: skip
         return {
             "url": url, "id": 800_000 + pull.number, "node_id": f"PR_{pull.number}", "html_url": html,
@@ -196,8 +197,8 @@ class Shapes:
 
     def review(self, pull: Pull, review: Review) -> Json:
         """A review."""
-        html = f"{self._html}/pull/{pull.number}#pullrequestreview-{review.id}"
-        url = f"{self._repo}/pulls/{pull.number}"
+        html = f"{self.html}/pull/{pull.number}#pullrequestreview-{review.id}"
+        url = f"{self.repo}/pulls/{pull.number}"
         return {
             "id": review.id, "node_id": f"PRR_{review.id}", "user": self.user(review.author),
             "body": review.body, "state": review.state, "html_url": html, "pull_request_url": url,
@@ -209,37 +210,33 @@ class Shapes:
         """A label."""
         number = crc32(name.encode()) % 1_000_000
         return {
-            "id": number, "node_id": f"LA_{number}", "url": f"{self._repo}/labels/{quote(name)}",
+            "id": number, "node_id": f"LA_{number}", "url": f"{self.repo}/labels/{quote(name)}",
             "name": name, "description": "", "color": f"{number % 0xFFFFFF:06x}", "default": False,
         }  # fmt: skip
 
-    def branch(self, name: str, commit: Commit) -> Json:
+    def branch(self, name: str, commit: Commit, *, protected: bool) -> Json:
         """A branch."""
-        url = f"{self._repo}/branches/{quote(name)}"
+        url = f"{self.repo}/branches/{quote(name)}"
         return {
             "name": name, "commit": self.commit(commit),
-            "_links": {"self": url, "html": f"{self._html}/tree/{quote(name)}"}, "protected": False,
-            "protection": {"enabled": False}, "protection_url": f"{url}/protection",
+            "_links": {"self": url, "html": f"{self.html}/tree/{quote(name)}"}, "protected": protected,
+            "protection": {"enabled": protected}, "protection_url": f"{url}/protection",
         }  # fmt: skip
-
-    def check_runs(self, runs: Iterable[CheckRun]) -> Json:
-        """The checks of a commit."""
-        found = [self._check_run(run) for run in runs]
-        return {"total_count": len(found), "check_runs": found}
 
     def combined_status(self, sha: str) -> Json:
         """GitHub says pending where there are no statuses; here there never are."""
-        url = f"{self._repo}/commits/{sha}"
+        url = f"{self.repo}/commits/{sha}"
         return {
             "state": "pending", "statuses": [], "sha": sha, "total_count": 0,
             "repository": self.minimal_repository(), "commit_url": url, "url": f"{url}/status",
         }  # fmt: skip
 
-    def _check_run(self, run: CheckRun) -> Json:
-        url = f"{self._repo}/check-runs/{run.id}"
+    def check_run(self, run: CheckRun) -> Json:
+        """A check that the drill has seeded."""
+        url = f"{self.repo}/check-runs/{run.id}"
         return {
             "id": run.id, "node_id": f"CR_{run.id}", "head_sha": run.sha, "name": run.name, "url": url,
-            "html_url": f"{self._html}/runs/{run.id}", "details_url": f"{self._html}/runs/{run.id}",
+            "html_url": f"{self.html}/runs/{run.id}", "details_url": f"{self.html}/runs/{run.id}",
             "external_id": "", "status": run.status, "conclusion": run.conclusion,
             "started_at": moment(run.started_at), "completed_at": moment(run.completed_at),
             "check_suite": {"id": run.id}, "app": None, "pull_requests": [],
