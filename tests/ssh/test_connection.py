@@ -214,11 +214,14 @@ async def test_an_agent_that_is_gone_harms_nothing(
 # ---------------------------------------------------------------------- mending
 
 
-async def test_a_connection_cut_in_mid_command(server: Server, proxy: Proxy, make_link: MakeLink) -> None:
+async def test_a_connection_cut_in_mid_command(
+    server: Server, proxy: Proxy, make_link: MakeLink, tmp_path: Path
+) -> None:
     link = make_link(server.host(port=proxy.port))
     await link.connect()
-    running = asyncio.create_task(link.run("sleep 630"))
-    await asyncio.sleep(0.05)
+    running = asyncio.create_task(link.run(f"touch {tmp_path}/begun; exec sleep 630"))
+    # one that had not begun yet would be sent again
+    await until((tmp_path / "begun").exists, what="the command to begin")
     proxy.cut()
     with pytest.raises(LinkError) as caught:
         await running
