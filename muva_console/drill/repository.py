@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
-from muva_console.drill.github import pulls
+from muva_console.drill.github import pulls, pushes
 from muva_console.drill.github.pulls import Seeded
 from muva_console.drill.parts import APPLICATION
 from muva_console.drill.run import run
@@ -70,6 +70,8 @@ def application_files() -> Files:
     for path in sorted(APPLICATION.rglob("*")):
         if path.is_file() and "node_modules" not in path.parts and "dist" not in path.parts:
             name = path.relative_to(APPLICATION).as_posix()
+            if name.startswith("github/"):
+                name = f".{name}"
             found[renamed.get(name, name)] = path.read_bytes()
     return found
 
@@ -223,6 +225,7 @@ async def create(estate: Estate) -> None:
         estate, "-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", f"--export-marks={marks}",
         input=data,
     )  # fmt: skip
+    pushes.install_hook(estate)
     shas = dict(line.split() for line in marks.read_text().splitlines())
     marks.unlink()
     pulls.seed(estate, [
