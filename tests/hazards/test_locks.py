@@ -127,8 +127,7 @@ async def test_locks_and_rewrites_are_those_of_a_real_server(server: Server) -> 
             await in_parser(lambda: [read_statements(one.encode()) for one in (SCHEMA, *STATEMENTS)]),
         )
         for number, stated in enumerate(before):
-            for deed in stated.deeds:
-                known.take(deed, BEFORE, number, stated)
+            known.take_all(stated.deeds, BEFORE, number, stated)
         for text, (stated,) in zip(STATEMENTS, found, strict=True):
             told = {one.on: one for one in locks_of(stated.deeds, known, 0)}
             took, files = await _really(connection, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from msgspec import structs
@@ -58,7 +59,12 @@ def _kind(data: bytes, start: int) -> str:
     words = _FIRST.match(data, start)
     if words is None:
         return lead(data[start : start + 200].decode("utf-8", "replace"))
-    first, *second = words[0].decode().upper().split()
+    return _spelt(words[0])
+
+
+@lru_cache(maxsize=1024)
+def _spelt(words: bytes) -> str:
+    first, *second = words.decode().upper().split()
     return f"{first} {second[0]}" if second and first in WITH_OBJECT else first
 
 

@@ -74,11 +74,18 @@ _SPELLED = {
 }
 
 
+_PLAIN_TYPE = 3
+"""Fields of a TypeName that is but a name: names, typemod, location."""
+
+
 def type_name(node: Node | None) -> str:
     """A type as the catalog spells it (`format_type`): ``character varying(50)``, ``integer[]``."""
     if not node:
         return ""
     names = [one["String"]["sval"] for one in node.get("names", ())]
+    if len(names) == 1 and len(node) == _PLAIN_TYPE:
+        plain: str = names[0]
+        return _SPELLED.get(plain, plain)
     if len(names) > 1 and names[0] == "pg_catalog":
         del names[0]
     name = names[0] if len(names) == 1 else ".".join(names)

@@ -202,7 +202,8 @@ async def _look(
 @contextmanager
 def without_collecting() -> Iterator[None]:
     """A thousand trees are a million objects without a circle: looking for circles among them again and again
-    takes a third of the time. The collector waits for less than a second.
+    takes a third of the time. The collector waits for less than a second, and then takes what is there for
+    old, which it looks at when there is much more of it.
     """
     with _collecting:
         _waiting.append(gc.isenabled())
@@ -213,6 +214,9 @@ def without_collecting() -> Iterator[None]:
         with _collecting:
             was = _waiting.pop()
             if was and not _waiting:
+                if not gc.get_freeze_count():
+                    gc.freeze()
+                    gc.unfreeze()
                 gc.enable()
 
 

@@ -24,7 +24,8 @@ _RULES: dict[Do, Rule] = {
     **rules_rows.RULES_OF,
     **rules_access.RULES_OF,
 }
-_AT_THE_END = frozenset([Do.CREATE_TABLE, Do.RLS_ON, Do.CONSTRAINT])
+_AT_THE_END = frozenset([Do.CREATE_TABLE, Do.RLS_ON])
+"""And foreign keys."""
 _FILES = frozenset(["allow-wrong", "allow-unused"])
 """Rules that nothing allows."""
 _CAP = 400
@@ -57,8 +58,7 @@ class Judge:
     def learn(self, read: Read) -> None:
         """A file that is applied already: nothing of it is judged."""
         for number, stated in enumerate(read.statements):
-            for deed in stated.deeds:
-                self._known.take(deed, BEFORE, number, stated)
+            self._known.take_all(stated.deeds, BEFORE, number, stated)
 
     def judge(self, path: str, read: Read, *, down: bool = False) -> None:
         """The next file. `down`: it is a way back, which takes away what its file made: that is what it is
@@ -67,28 +67,29 @@ class Judge:
         sheet = _Sheet(path, read, down)
         self._sheets.append(sheet)
         flow = Flow(alone=any(one.alone for one in read.statements))
-        known, file = self._known, self._file
+        known, file, late, reports = self._known, self._file, sheet.late, sheet.statements
         for number, stated in enumerate(read.statements):
+            deeds = stated.deeds
             scene = Scene(file, read, number, known, down)
-            locks = locks_of(stated.deeds, known, file)
+            locks = locks_of(deeds, known, file)
             if flow.concerns(stated, locks):
                 self._add(sheet, number, flow.step(scene, locks))
-            for deed in stated.deeds:
-                rule = _RULES.get(deed.do)
+            for deed in deeds:
+                do = deed.do
+                rule = _RULES.get(do)
                 if rule is not None and not _is_plain(deed):
                     self._add(sheet, number, rule(deed, scene))
-                if deed.do in _AT_THE_END:
-                    sheet.late.append((number, deed))
-            if locks:
+                if do in _AT_THE_END or (do is Do.CONSTRAINT and deed.type == "FOREIGN KEY"):
+                    late.append((number, deed))
+            if locks and self._scales.any_huge:
                 self._add(sheet, number, self._brief(locks))
-            sheet.statements.append(
+            reports.append(
                 StatementReport(
                     line=stated.line, column=stated.column, kind=stated.kind, locks=locks, alone=stated.alone
                 )
             )
             if not down:
-                for deed in stated.deeds:
-                    known.take(deed, file, number, stated)
+                known.take_all(deeds, file, number, stated)
         for line, found in flow.end():
             begin = next((n for n, one in enumerate(read.statements) if one.line == line), 0)
             self._add(sheet, begin, iter((found,)))
@@ -186,8 +187,7 @@ class Judge:
             return
         for number, deed in sheet.late:
             if self._stands(deed, file):
-                scene = Scene(file, sheet.read, number, self._known)
-                self._add(sheet, number, rules_access.at_the_end(deed, scene))
+                self._add(sheet, number, rules_access.at_the_end(deed, self._known))
 
     def _stands(self, deed: Deed, file: int) -> bool:
         """Whether what it did is there at the end, made by this file."""
@@ -239,9 +239,10 @@ def _harmless(text: str) -> str:
 
 def _is_plain(deed: Deed) -> bool:
     """What most deeds are: columns and constraints of a new table, which nobody waits for."""
-    if deed.do is Do.COLUMN:
+    do = deed.do
+    if do is Do.COLUMN:
         return not deed.type.startswith("json")
-    return deed.do is Do.CONSTRAINT and "new table" in deed.marks
+    return do is Do.CONSTRAINT and "new table" in deed.marks
 
 
 def _also(hazard: Hazard, who: str) -> Hazard:

@@ -4,7 +4,7 @@ alone: what was made when, columns and their types, which constraints prove what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from muva_console.ops.migrations.deeds import Deed, Do, Stated
@@ -109,13 +109,14 @@ class Known:
         wanted = set(columns)
         return of is not None and any(set(one[: len(wanted)]) == wanted for one in of.indexes)
 
-    def take(self, deed: Deed, file: int, number: int, stated: Stated) -> None:
-        """Learn what a deed does, done by statement `number` of file `file`."""
-        learn = _LEARN.get(deed.do)
-        if learn is not None:
-            learn(self, deed, file)
-        elif deed.do is Do.CONSTRAINT:
-            self._constrain(deed, file, number, stated)
+    def take_all(self, deeds: Iterable[Deed], file: int, number: int, stated: Stated) -> None:
+        """Learn what deeds do, done by statement `number` of file `file`."""
+        for deed in deeds:
+            learn = _LEARN.get(deed.do)
+            if learn is not None:
+                learn(self, deed, file)
+            elif deed.do is Do.CONSTRAINT:
+                self._constrain(deed, file, number, stated)
 
     def _column(self, deed: Deed, file: int) -> None:
         self.table(deed.on).columns[deed.name] = Column(deed.type, "not null" in deed.marks, file)

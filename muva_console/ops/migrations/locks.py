@@ -84,11 +84,15 @@ def locks_of(deeds: Iterable[Deed], known: Known, file: int) -> tuple[Taken, ...
     strongest. `known` as before the statement.
     """
     found: dict[str, Taken] = {}
+    born = known.born
     for deed in deeds:
-        if deed.do in _NONE or (deed.do not in _OTHERS and known.is_new(deed.on, file)):
+        do = deed.do
+        if do in _NONE or (do not in _OTHERS and born.get(deed.on) == file):
+            continue
+        if do is Do.CONSTRAINT and "new table" in deed.marks and deed.type != "FOREIGN KEY":
             continue
         for one in taken(deed, known, file):
-            if one.on and known.is_new(one.on, file):
+            if one.on and born.get(one.on) == file:
                 continue
             held = found.get(one.on)
             if held is not None:

@@ -113,9 +113,8 @@ RULES_OF: dict[Do, Rule] = {
 }
 
 
-def at_the_end(deed: Deed, scene: Scene) -> Iterator[Found]:
+def at_the_end(deed: Deed, known: Known) -> Iterator[Found]:
     """What only the state after all files tells, of a deed: a table or a foreign key that lacks something."""
-    known = scene.known
     if deed.do is Do.CREATE_TABLE:
         yield from _unguarded(deed, known)
     elif deed.do is Do.RLS_ON and deed.on in known.tables and not known.table(deed.on).policies:
@@ -132,8 +131,9 @@ def at_the_end(deed: Deed, scene: Scene) -> Iterator[Found]:
 
 
 def _unguarded(deed: Deed, known: Known) -> Iterator[Found]:
-    bare = {"temporary", "partition", "materialized view"}.isdisjoint(deed.marks)
-    if not bare or not known.mostly_guarded() or not deed.on.startswith("public."):
+    if not known.mostly_guarded() or not deed.on.startswith("public."):
+        return
+    if not {"temporary", "partition", "materialized view"}.isdisjoint(deed.marks):
         return
     if known.born.get(deed.on, BEFORE) == BEFORE or known.table(deed.on).rls:
         return

@@ -55,7 +55,7 @@ def _add_column(deed: Deed, scene: Scene) -> Iterator[Found]:
             f"{column} is generated and stored: {table} is rewritten",
             Weight.TIME,
             "-- GENERATED ALWAYS AS (…) VIRTUAL rewrites nothing (PostgreSQL 18); or a plain "
-            f"column:\n{fill}",
+            f"column:\n{fill()}",
         )
     elif "volatile" in marks:
         yield found(

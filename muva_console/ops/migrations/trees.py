@@ -12,6 +12,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cache
+from itertools import accumulate, count
+from operator import add
 from typing import Any, NamedTuple
 
 WHOLE = 64 * 1024
@@ -40,6 +42,7 @@ class Places:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._plain = data.isascii()
         self.breaks = _breaks(data)
         """The bytes at which lines end."""
 
@@ -47,16 +50,15 @@ class Places:
         """Of the byte `at`."""
         line = bisect_right(self.breaks, at - 1)
         begin = self.breaks[line - 1] + 1 if line else 0
+        if self._plain:
+            return line + 1, at - begin + 1
         return line + 1, len(self._data[begin:at].decode("utf-8", "replace")) + 1
 
 
 def _breaks(data: bytes) -> list[int]:
     """Where lines end."""
-    found, at = [], data.find(b"\n")
-    while at >= 0:
-        found.append(at)
-        at = data.find(b"\n", at + 1)
-    return found
+    lengths = map(len, data.split(b"\n"))
+    return list(map(add, accumulate(lengths), count()))[:-1]
 
 
 def read_trees(data: bytes) -> list[Raw]:

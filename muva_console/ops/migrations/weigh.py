@@ -76,7 +76,12 @@ class Weighed(Struct, frozen=True, kw_only=True):
     @property
     def is_huge(self) -> bool:
         """Known to be huge."""
-        return self.rows is not None and (self.rows >= HUGE_ROWS or (self.bytes or 0) >= HUGE_BYTES)
+        return is_huge(self.rows, self.bytes)
+
+
+def is_huge(rows: float | None, size: float | None) -> bool:
+    """Whether so many rows, and bytes, are known to be huge."""
+    return rows is not None and (rows >= HUGE_ROWS or (size or 0) >= HUGE_BYTES)
 
 
 class Scales:
@@ -86,6 +91,8 @@ class Scales:
         self._sizes = sizes
         self._where = f" in {environment}" if environment else ""
         self._weighed: dict[tuple[str, bool], Weighed] = {}
+        self.any_huge = any(is_huge(size.rows, size.bytes) for size in (sizes or {}).values())
+        """Some table is known to be huge."""
 
     def size(self, table: str, *, is_new: bool = False) -> Weighed:
         """A table's size. `is_new`: an earlier file of those that are going makes it."""
