@@ -74,6 +74,7 @@ RELEASE_SOURCES = [
     "muva_console.ops.deploys.review_acts",
     "muva_console.ops.deploys.merge_pull_act",
     "muva_console.ops.deploys.approval_acts",
+    "muva_console.ops.deploys.run_checks",
     "muva_console.ops.deploys.record_act",
     "muva_console.ops.deploys.publish_act",
     "muva_console.ops.deploys.close_act",

@@ -33,6 +33,8 @@ PLAYBOOK = (
     "review",
     "post-deploy-staging",
     "post-deploy-production",
+    "deploy-staging",
+    "deploy-production",
     "notify",
     "post-rollback",
     "contacts",
