@@ -43,6 +43,7 @@ _COMMANDS = {
         "muva_console.cli.deploy",
         "The deployment runbook, led: merged or released, followed, verified, recorded, told.",
     ),
+    "runs": ("muva_console.cli.runs", "The workflows' runs on GitHub: list, watch live, read the log."),
     "migrations": (
         "muva_console.cli.migrations",
         "What is applied where, what it would lock, apply, and the way back.",

@@ -1,0 +1,212 @@
+"""One workflow run, followed to its end: steps from GitHub, the host's own output while the job still runs.
+
+GitHub has a job's log when the job is over; what the deployment writes on the host is there as it is written
+(`~/.muva/deploy/ENVIRONMENT.log`, which begins with the run's number). Both are moments of one time line.
+A watch that begins late loses nothing: what was is read from its beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from muva_console.config.redact import redact
+from muva_console.ops.deploys.ansi import styled
+from muva_console.ops.deploys.moments import job_moments, log_moments, note, run_moments, waiting_moment
+from muva_console.ops.deploys.timeline import Moment, Source, Timeline, microseconds
+from muva_console.ops.errors import OpsError
+from muva_console.ops.links.github_model import RateLimited
+from muva_console.ops.logs.model import Clock, LogLevel
+from muva_console.ops.logs.parse import level_of
+from muva_console.ops.readings import utc_now
+from muva_console.ops.text import LINE_CAP
+
+if TYPE_CHECKING:
+    from muva_console.ops.links.base import HostLink
+    from muva_console.ops.links.github_actions import GitHubActions
+    from muva_console.ops.links.github_runs import Job, WorkflowRun
+
+EVERY = 3.0
+"""Seconds between two looks at a run. Ours: what `gh run watch` takes; answers that are as before cost
+nothing of the limit."""
+LATE = 10
+"""Looks after a run's end at which a log that GitHub has not given yet is asked for again. Ours."""
+_PAUSE = 2.0
+"""Seconds before a host whose log was lost is asked again."""
+_HEADER = re.compile(r"run (\d+) ([0-9a-f]{7,64}) (\S+)")
+
+
+class Watch:
+    """Follows a run. `timeline` grows until `follow` returns."""
+
+    def __init__(
+        self,
+        actions: GitHubActions,
+        run: int,
+        *,
+        environment: str = "",
+        hosts: Mapping[str, HostLink] | None = None,
+        every: float = EVERY,
+    ) -> None:
+        """`hosts`: where the deployment of `environment` writes its log; none: it is not looked for."""
+        self.timeline = Timeline()
+        self.run: WorkflowRun | None = None
+        """As it was seen last."""
+        self.jobs: tuple[Job, ...] = ()
+        self._actions = actions
+        self._id = run
+        self._environment = environment
+        self._hosts = dict(hosts or {})
+        self._every = every
+        self._logs: set[int] = set()
+        self._heard: Counter[str] = Counter()
+        self._first_heard = ""
+        self._waits = False
+        self._trouble = ""
+
+    async def follow(self) -> WorkflowRun:
+        """Follow it to its end. What cannot be asked is a note in the time line, and is asked again."""
+        tails = [
+            asyncio.create_task(self._tail(name, link), name=f"deployment log of {name}")
+            for name, link in self._hosts.items()
+        ]
+        late = 0
+        try:
+            while True:
+                pause = self._every
+                try:
+                    await self._look()
+                    self._calm()
+                except RateLimited as error:
+                    self._troubled(error)
+                    pause = max(pause, (error.until - utc_now()).total_seconds())
+                except OpsError as error:
+                    self._troubled(error)
+                run = self.run
+                if run is not None and run.finished and not self._trouble:
+                    missing = [job for job in self.jobs if _has_log(job) and job.id not in self._logs]
+                    late += 1
+                    if not missing or late > LATE:
+                        self._tell(
+                            note(f"log/{job.id}", f"GitHub has no log of {job.name}", level=LogLevel.WARN)
+                            for job in missing
+                        )
+                        return run
+                await asyncio.sleep(pause)
+        finally:
+            for task in tails:
+                task.cancel()
+            await asyncio.gather(*tails, return_exceptions=True)
+
+    async def _look(self) -> None:
+        run = await self._actions.run(self._id)
+        jobs = await self._actions.jobs(run)
+        if self.run is not None and self.run.attempt != run.attempt:
+            self._waits = False
+        self.run, self.jobs = run, jobs
+        self._tell(job_moments(jobs))
+        if run.status == "waiting" and not self._waits:
+            pending = await self._actions.pending(run)
+            if pending:
+                who = [login for one in pending for login in one.reviewers]
+                self._tell([waiting_moment(run, [one.environment for one in pending], who)])
+                self._waits = True
+        for job in jobs:
+            if _has_log(job) and job.id not in self._logs:
+                text = await self._actions.job_log(job)
+                if text is not None:
+                    self._logs.add(job.id)
+                    # parsing 50,000 lines takes a second: not on the loop that draws
+                    self._tell(
+                        await asyncio.to_thread(
+                            log_moments, job, text, Counter(self._heard), after=self._first_heard
+                        )
+                    )
+        self._tell(run_moments(run))
+
+    async def _tail(self, name: str, link: HostLink) -> None:
+        """The host's log, from its beginning, again and again until it is cancelled."""
+        place = f'"$HOME"/.muva/deploy/{shlex.quote(self._environment)}.log'
+        command = f"exec tail -n +1 -F {place} 2>/dev/null"
+        told = False
+        while True:
+            try:
+                async with link.stream(command) as chunks:
+                    reading = _Reading(name, self._id)
+                    rest = b""
+                    async for data in chunks:
+                        *lines, rest = (rest + data).split(b"\n")
+                        self._take(reading.lines(lines))
+                    told = False
+            except OpsError as error:
+                if not told:
+                    self._tell([note(f"host/{name}", f"{name}: {error}", level=LogLevel.WARN)])
+                told = True
+            await asyncio.sleep(_PAUSE)
+
+    def _take(self, moments: Iterable[Moment]) -> None:
+        for moment in self.timeline.add(moments):
+            self._heard[moment.text] += 1
+            self._first_heard = self._first_heard or moment.text
+
+    def _tell(self, moments: Iterable[Moment]) -> None:
+        self.timeline.add(moments)
+
+    def _troubled(self, error: OpsError) -> None:
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            self._tell([note("github", f"GitHub: {error}", level=LogLevel.WARN)])
+
+    def _calm(self) -> None:
+        if self._trouble:
+            self._trouble = ""
+            self._tell([note("github", "GitHub answers again")])
+
+
+class _Reading:
+    """The lines of one reading of a host's log: those of our run alone, numbered from its beginning."""
+
+    def __init__(self, host: str, run: int) -> None:
+        self._host = host
+        self._run = str(run)
+        self._ours = False
+        self._number = 0
+        self._part = 0
+
+    def lines(self, lines: Iterable[bytes]) -> list[Moment]:
+        found = []
+        now = microseconds(utc_now())
+        for line in lines:
+            raw = line[: 4 * LINE_CAP].decode("utf-8", "replace").rstrip("\r")
+            header = _HEADER.fullmatch(raw)
+            if header is not None:
+                self._ours = header[1] == self._run
+                self._number = 0
+                continue
+            if not self._ours:
+                continue
+            text, spans = styled(redact(raw))
+            self._number += 1
+            found.append(
+                Moment(
+                    source=Source.HOST,
+                    stream=f"host/{self._host}/{self._run}",
+                    seq=self._number,
+                    at_us=now,
+                    order_us=now,
+                    text=text[:LINE_CAP],
+                    clock=Clock.ARRIVED,
+                    level=level_of(text) or LogLevel.NONE,
+                    where=self._host,
+                    spans=spans,
+                )
+            )
+        return found
+
+
+def _has_log(job: Job) -> bool:
+    return job.finished and job.conclusion != "skipped" and job.started_at is not None
