@@ -66,6 +66,12 @@ def _checklist() -> Screen[Any]:
     return Checklist()
 
 
+def _deploy() -> Screen[Any]:
+    from muva_console.screens.deploy import Deploy
+
+    return Deploy()
+
+
 def _migrations() -> Screen[Any]:
     from muva_console.screens.migrations import Migrations
 
@@ -95,7 +101,7 @@ class MuvaApp(UnendingApp):
 
     TITLE = "muva"
     HELP = (
-        "`1` `2` `4` `5` `6` `9` switch modes, `e` the environment. `:` finds every command. "
+        "`1` `2` `3` `4` `5` `6` `9` switch modes, `e` the environment. `:` finds every command. "
         "`@` shows what the console ran on your behalf."
     )
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -103,6 +109,7 @@ class MuvaApp(UnendingApp):
         "opening": Opening,
         "overview": _overview,
         "checklist": _checklist,
+        "deploy": _deploy,
         "migrations": _migrations,
         "processes": _processes,
         "health": _health,

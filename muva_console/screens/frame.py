@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ALL_MODES = (
     Mode("1", "overview", "Overview"),
     Mode("2", "checklist", "Checklist"),
+    Mode("3", "deploy", "Deploy"),
     Mode("4", "migrations", "Migrations"),
     Mode("5", "processes", "Processes"),
     Mode("6", "health", "Health"),
