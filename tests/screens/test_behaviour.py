@@ -420,7 +420,7 @@ async def test_a_click_on_a_mode_and_on_a_key_are_the_keys() -> None:
     app = calm().app()
     async with app.run_test(size=(120, 36)) as pilot:
         await opened(app, pilot)
-        await pilot.click("ModeBar", offset=(44, 0))
+        await pilot.click("ModeBar", offset=(54, 0))
         await until(pilot, lambda: app.current_mode == "processes")
         await pilot.pause()
         bar = app.screen.query_one(KeyBar)
