@@ -18,7 +18,9 @@ from muva_console.ops.deploys.timeline import Moment, Source, Timeline
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links.github_runs import Job, PendingDeployment, WorkflowRun
 from muva_console.ops.logs.model import LogLevel
+from muva_console.ops.walking import leading
 from muva_console.screens import deploy, deploy_acts
+from muva_console.screens.checklist import Checklist
 from muva_console.screens.deploy import Deploy
 from muva_console.screens.deploy_acts import Reason
 from muva_console.screens.deploy_read import Deployments
@@ -229,3 +231,23 @@ async def test_a_reason_is_asked_before_a_rejection_and_before_a_lock_is_broken(
         screen.table.choose("7")
         await pilot.pause()
         assert not screen.check_action("decide", (True,)), "only of the run that waits"
+
+
+async def test_leading_goes_on_with_the_open_deployment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[str] = []
+
+    async def open_run(*_: object) -> str:
+        return "open"
+
+    monkeypatch.setattr(leading, "deployment_of", lambda *_: "book")
+    monkeypatch.setattr(leading, "open_run", open_run)
+    monkeypatch.setattr(Checklist, "go_on", lambda _, run: held.append(run))
+    monkeypatch.setattr(Checklist, "refreshed", lambda _: None)
+    app = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("d")
+        await until(pilot, lambda: held == ["open"], "it is gone on with")
+        assert app.current_mode == "checklist"
