@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -12,6 +15,7 @@ from muva_console.drill.state import Estate
 from muva_console.ops.diagnosis.diagnose import watch
 from muva_console.ops.diagnosis.model import Diagnosis, Facts, ProbeState
 from muva_console.ops.diagnosis.scenarios import rank
+from muva_console.ops.readings import Level
 from tests.hostility.parts import opened
 
 WELL = Facts(
@@ -54,6 +58,8 @@ FAULTS = {
     "process-stopped": "process-stopped",
     "database-stopped": "database-connectivity",
     "ssh-gone": "host-unreachable",
+    "pm2-daemon-killed": "pm2-down",
+    "process-frozen": "app-crashed",
 }
 
 
@@ -72,6 +78,28 @@ async def test_faults_of_a_real_estate_are_told_apart(breakable_estate: Estate) 
         told = await _diagnose(breakable_estate)
         await faults.mend(breakable_estate.directory)
         assert told.scenarios[0].id == scenario, (fault, told.scenarios)
+
+
+async def test_a_host_that_swallows_everything_holds_up_nothing(estate: Estate, tmp_path: Path) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    hole = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = hole.sockets[0].getsockname()[1]
+    config = tmp_path / "muva.toml"
+    text = estate.config.read_text().replace(f"port = {estate.ssh_port}\n", f"port = {port}\n")
+    assert f"port = {port}\n" in text
+    config.write_text(text)
+    config.chmod(0o600)
+    async with opened(config) as workspace:
+        await workspace.prepare()
+        told = [state async for state in watch(workspace.environments["production"])][-1]
+    hole.close()
+    assert isinstance(told, Diagnosis)
+    assert told.took_ms <= 10_000
+    assert told.scenarios[0].id == "host-unreachable"
+    assert all(f.level is Level.UNKNOWN for f in told.findings if f.check in ("processes", "health-on-host"))
 
 
 async def test_a_healthy_estate_is_healthy(estate: Estate) -> None:

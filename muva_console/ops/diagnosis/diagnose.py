@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from muva_console.ops.checks import CheckContext, run_together, tell
 from muva_console.ops.diagnosis.model import Diagnosis, Facts, ProbeState
 from muva_console.ops.diagnosis.scenarios import missing, rank
-from muva_console.ops.errors import OpsError
+from muva_console.ops.errors import Fault, OpsError
 from muva_console.ops.health.report import ALL, applicable
+from muva_console.ops.links.base import LinkStatus
 from muva_console.ops.processes import Pm2Down
 from muva_console.ops.readings import Finding, Level, utc_now
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 PROBE_TIMEOUT = 9.0
 """Seconds for one probe: with a host that swallows everything the whole stays within ten."""
+_AWAY = frozenset({Fault.REFUSED, Fault.TIMEOUT, Fault.UNREACHABLE, Fault.CLOSED})
 HOST_HEALTH = "health-on-host"
 
 
@@ -117,8 +119,9 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]]) -> F
         except Pm2Down:
             ssh.append(True)
             pm2.append(False)
-        except (OpsError, TimeoutError) as error:
-            ssh.append(False if isinstance(error, OpsError) else None)
+        except (OpsError, TimeoutError):
+            # a link that is up and was answered badly says nothing against the way to the host
+            ssh.append(_reached(ctx, host))
             pm2.append(None)
         else:
             ssh.append(True)
@@ -151,6 +154,14 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]]) -> F
         slow=(failing and not erring) if sampled else None,
         errors=erring if sampled else None,
     )
+
+
+def _reached(ctx: CheckContext, host: str) -> bool | None:
+    """Whether SSH reaches the host; None where it refuses us, which is no fault of the host."""
+    state = ctx.hosts[host].state
+    if state.status is LinkStatus.UP:
+        return True
+    return False if state.error is not None and state.error.fault in _AWAY else None
 
 
 def _all(parts: list[bool | None]) -> bool | None:
