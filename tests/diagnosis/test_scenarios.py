@@ -20,7 +20,7 @@ from tests.hostility.parts import opened
 
 WELL = Facts(
     web=True, local=True, ssh=True, pm2=True, stopped=False, gave_up=False, looping=False, by_memory=False,
-    database=True, database_free=True, disk_full=False, slow=False, errors=False,
+    database=True, database_free=True, disk_full=False, slow=False, errors=False, others=True,
 )  # fmt: skip
 TABLE = {
     "healthy": {},
@@ -48,6 +48,10 @@ def test_the_cause_comes_first(id: str) -> None:
 @given(st.sampled_from(["web", "ssh", "pm2", "stopped", "database", "slow", "errors", "disk_full"]))
 def test_what_is_not_known_is_never_healthy(name: str) -> None:
     assert rank(msgspec.structs.replace(WELL, **{name: None})) == ()
+
+
+def test_a_failure_that_no_scenario_explains_is_not_healthy() -> None:
+    assert rank(msgspec.structs.replace(WELL, others=False)) == ()
 
 
 def test_nothing_is_asserted_on_nothing() -> None:

@@ -153,6 +153,7 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]]) -> F
         disk_full=_disk_full(ctx),
         slow=(failing and not erring) if sampled else None,
         errors=erring if sampled else None,
+        others=all(f.level is not Level.FAIL for findings in done.values() for f in findings),
     )
 
 

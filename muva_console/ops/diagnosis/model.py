@@ -37,6 +37,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     disk_full: bool | None = None
     slow: bool | None = None
     errors: bool | None = None
+    others: bool | None = None
+    """No finding of any probe is a failure."""
 
 
 class Scenario(Struct, frozen=True, kw_only=True):

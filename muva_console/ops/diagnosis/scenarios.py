@@ -92,8 +92,8 @@ def rank(facts: Facts) -> tuple[Scenario, ...]:
     if up and facts.slow:
         add("slow-responses", "Answers are too slow", "a sample of requests exceeds the limit")
     found.sort(key=lambda one: one.confidence != SURE)
-    if not found and not missing(facts) and up:
-        add("healthy", "Nothing is wrong", "everything that was asked is well")
+    if not found and not missing(facts) and up and facts.others:
+        add("healthy", "Nothing is wrong", "nothing that was asked failed")
     return tuple(found)
 
 
