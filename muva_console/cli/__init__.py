@@ -33,6 +33,7 @@ _COMMANDS = {
         "muva_console.cli.observe",
         "The health dashboard, repeated; a line each time with --json.",
     ),
+    "diagnose": ("muva_console.cli.diagnose", "Look at everything at once, and rank what may be wrong."),
     "processes": ("muva_console.cli.observe", "PM2's processes on all hosts of an environment."),
     "logs": ("muva_console.cli.logs", "The processes' logs, out and err interleaved by time."),
     "checklist": (

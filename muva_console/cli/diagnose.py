@@ -1,0 +1,69 @@
+"""`muva diagnose`: what was seen, and what it is taken for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import to_builtins
+
+from muva_console.cli.base import (
+    Invocation,
+    environment_of,
+    environment_option,
+    json_option,
+    print_json,
+    wait,
+)
+from muva_console.cli.lines import finding_lines
+from muva_console.cli.observe import finding_data
+from muva_console.ops.readings import Exit
+
+if TYPE_CHECKING:
+    from muva_console.ops.diagnosis.model import Diagnosis
+
+
+@click.command()
+@environment_option
+@json_option
+@click.pass_obj
+def diagnose(invocation: Invocation, environment: str | None, as_json: bool) -> int:
+    """Look at everything at once, and rank what may be wrong. Changes nothing.
+
+    Exit status: 0 healthy, 1 something is wrong, 3 cannot tell.
+    """
+
+    async def answer() -> Diagnosis:
+        from muva_console.ops.diagnosis.diagnose import watch
+        from muva_console.ops.diagnosis.model import Diagnosis
+
+        async with invocation.workspace() as workspace:
+            of = environment_of(workspace, environment)
+            await workspace.prepare()
+            return [state async for state in watch(of) if isinstance(state, Diagnosis)][-1]
+
+    told = wait(answer)
+    if as_json:
+        data: dict[str, Any] = to_builtins(told)
+        print_json({**data, "findings": [finding_data(finding) for finding in told.findings]})
+    else:
+        _print(told)
+    if not told.scenarios:
+        return Exit.CANNOT_TELL
+    return Exit.OK if told.scenarios[0].id == "healthy" else Exit.BAD
+
+
+def _print(told: Diagnosis) -> None:
+    click.echo(f"What I saw of {told.environment}, in {told.took_ms / 1000:.1f} s")
+    for line in finding_lines(told.findings, verbose=False):
+        click.echo(f"  {line}")
+    click.echo("What I think")
+    for number, one in enumerate(told.scenarios, 1):
+        click.echo(f"  {number}  {one.title} ({one.id})  {one.confidence}")
+        for mark, facts in (("+", one.supports), ("-", one.against)):
+            for fact in facts:
+                click.echo(f"     {mark} {fact}")
+        if one.tell_apart:
+            click.echo(f"     what would tell: {one.tell_apart}")
+    if told.cannot_tell:
+        click.echo(f"  {told.cannot_tell}")

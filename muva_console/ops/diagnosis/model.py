@@ -1,0 +1,74 @@
+"""The words of a diagnosis: facts that may be unknown, scenarios, and the whole."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct, field
+
+from muva_console.ops.readings import Finding
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What the probes told, apart from their words. None is "not known", and speaks for nothing."""
+
+    web: bool | None = None
+    """The application answers well from outside."""
+    local: bool | None = None
+    """It answers well on the host itself."""
+    tls: bool | None = None
+    """Its certificate is accepted."""
+    ssh: bool | None = None
+    """Every host can be reached."""
+    pm2: bool | None = None
+    """PM2's daemon runs on every host."""
+    stopped: bool | None = None
+    """A process is stopped, or PM2 does not have it."""
+    gave_up: bool | None = None
+    """PM2 gave up on a process."""
+    looping: bool | None = None
+    """A process restarts more often than thresholds.restarts allow."""
+    by_memory: bool | None = None
+    """Most of those restarts are the memory limit's."""
+    database: bool | None = None
+    """The database answers, asked from here."""
+    database_free: bool | None = None
+    """It has connections left and nobody waits too long for a lock."""
+    disk_full: bool | None = None
+    slow: bool | None = None
+    errors: bool | None = None
+    others: bool | None = None
+    """No finding of any probe is a failure."""
+
+
+class Scenario(Struct, frozen=True, kw_only=True):
+    """One thing that may be wrong."""
+
+    id: str
+    title: str
+    confidence: str
+    """``very likely`` or ``possible``."""
+    supports: tuple[str, ...] = field(name="for", default=())
+    against: tuple[str, ...] = ()
+    tell_apart: str = ""
+    """What would tell it from the others."""
+
+
+class ProbeState(Struct, frozen=True, kw_only=True):
+    """One probe: asked, and without findings until it is done."""
+
+    name: str
+    done: bool = False
+    findings: tuple[Finding, ...] = ()
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """What was seen and what it is taken for, the likeliest first."""
+
+    environment: str
+    scenarios: tuple[Scenario, ...]
+    findings: tuple[Finding, ...]
+    cannot_tell: str = ""
+    """Why there is no scenario; empty where there is one."""
+    at: datetime
+    took_ms: float

@@ -1,0 +1,111 @@
+"""Tables of facts to scenarios, and what is never said on missing evidence; then a real estate."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muva_console.drill import faults
+from muva_console.drill.state import Estate
+from muva_console.ops.diagnosis.diagnose import watch
+from muva_console.ops.diagnosis.model import Diagnosis, Facts, ProbeState
+from muva_console.ops.diagnosis.scenarios import rank
+from muva_console.ops.readings import Level
+from tests.hostility.parts import opened
+
+WELL = Facts(
+    web=True, local=True, ssh=True, pm2=True, stopped=False, gave_up=False, looping=False, by_memory=False,
+    database=True, database_free=True, disk_full=False, slow=False, errors=False, others=True,
+)  # fmt: skip
+TABLE = {
+    "healthy": {},
+    "host-unreachable": {"ssh": False, "pm2": None, "stopped": None},
+    "process-stopped": {"web": False, "local": False, "stopped": True},
+    "crash-loop": {"web": False, "local": False, "looping": True},
+    "out-of-memory": {"looping": True, "by_memory": True},
+    "pm2-down": {"web": False, "local": False, "pm2": False, "stopped": None},
+    "database-connectivity": {"web": False, "local": False, "database": False, "looping": True},
+    "database-unresponsive": {"database_free": False},
+    "disk-full": {"web": False, "disk_full": True, "looping": True},
+    "app-crashed": {"web": False, "local": False},
+    "proxy-or-dns": {"web": False},
+    "certificate": {"web": False, "tls": False},
+    "slow-responses": {"slow": True},
+    "elevated-errors": {"errors": True},
+}
+
+
+@pytest.mark.parametrize("id", TABLE)
+def test_the_cause_comes_first(id: str) -> None:
+    assert rank(msgspec.structs.replace(WELL, **TABLE[id]))[0].id == id  # type: ignore[arg-type]
+
+
+@given(st.sampled_from(["web", "ssh", "pm2", "stopped", "database", "slow", "errors", "disk_full"]))
+def test_what_is_not_known_is_never_healthy(name: str) -> None:
+    assert rank(msgspec.structs.replace(WELL, **{name: None})) == ()
+
+
+def test_a_failure_that_no_scenario_explains_is_not_healthy() -> None:
+    assert rank(msgspec.structs.replace(WELL, others=False)) == ()
+
+
+def test_nothing_is_asserted_on_nothing() -> None:
+    assert rank(Facts()) == ()
+
+
+FAULTS = {
+    "process-stopped": "process-stopped",
+    "database-stopped": "database-connectivity",
+    "ssh-gone": "host-unreachable",
+    "pm2-daemon-killed": "pm2-down",
+    "process-frozen": "app-crashed",
+}
+
+
+async def _diagnose(estate: Estate) -> Diagnosis:
+    async with opened(estate.config) as workspace:
+        await workspace.prepare()
+        told = [state async for state in watch(workspace.environments["production"])]
+    assert isinstance(told[0], ProbeState) and not told[0].done
+    assert isinstance(told[-1], Diagnosis)
+    return told[-1]
+
+
+async def test_faults_of_a_real_estate_are_told_apart(breakable_estate: Estate) -> None:
+    for fault, scenario in FAULTS.items():
+        await faults.break_in(breakable_estate.directory, fault)
+        told = await _diagnose(breakable_estate)
+        await faults.mend(breakable_estate.directory)
+        assert told.scenarios[0].id == scenario, (fault, told.scenarios)
+
+
+async def test_a_host_that_swallows_everything_holds_up_nothing(estate: Estate, tmp_path: Path) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    hole = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = hole.sockets[0].getsockname()[1]
+    config = tmp_path / "muva.toml"
+    text = estate.config.read_text().replace(f"port = {estate.ssh_port}\n", f"port = {port}\n")
+    assert f"port = {port}\n" in text
+    config.write_text(text)
+    config.chmod(0o600)
+    async with opened(config) as workspace:
+        await workspace.prepare()
+        told = [state async for state in watch(workspace.environments["production"])][-1]
+    hole.close()
+    assert isinstance(told, Diagnosis)
+    assert told.took_ms <= 10_000
+    assert told.scenarios[0].id == "host-unreachable"
+    assert all(f.level is Level.UNKNOWN for f in told.findings if f.check in ("processes", "health-on-host"))
+
+
+async def test_a_healthy_estate_is_healthy(estate: Estate) -> None:
+    told = await _diagnose(estate)
+    assert [one.id for one in told.scenarios] == ["healthy"], told
