@@ -151,7 +151,8 @@ async def test_cut_at_each_word_the_old_one_serves_or_the_restored_one(shop: Sho
     told: list[str] = []
     seen, kept = set(), f"{shop.name} is what it was"
     while True:
-        at, here = len(told), []
+        at = len(told)
+        here: list[str] = []
 
         def tell(kind: object, text: str, at: int = at, here: list[str] = here) -> None:
             here.append(text)
