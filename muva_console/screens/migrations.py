@@ -36,7 +36,7 @@ class Migrations(Frame):
     """The matrix; beside or below it the migration under the cursor."""
 
     MODE = "migrations"
-    AUTO_FOCUS = None
+    AUTO_FOCUS = "#matrix"
     HELP = (
         "Files of the branches against the history of every environment. `●` applied, `◌` pending; `✖` and "
         "`▲` somebody should look: missing in the files, drifted, out of order, half-way, an invalid index. "
@@ -175,8 +175,14 @@ class Migrations(Frame):
         self.refresh_all()
 
     def laid_out(self) -> None:
-        """Another size: what fits in a cell may be more, or less."""
+        """Another size: what fits in a cell may be more, or less; the detail may have no room any more."""
         self.refresh_all()
+        self.call_after_refresh(self._hold_focus)
+
+    def _hold_focus(self) -> None:
+        """Keys are the matrix's where what had them is out of sight."""
+        if self.focused is None:
+            self.table.focus()
 
     def changed(self, topic: Topic) -> None:
         """Another reading."""

@@ -145,22 +145,45 @@ async def test_a_console_killed_on_the_way_leaves_the_old_one_serving(shop: Shop
         assert await shop.bookings() == 50
 
 
-async def test_a_session_cut_between_the_renamings_leaves_the_old_one_serving(shop: Shop) -> None:
+async def test_cut_at_each_word_the_old_one_serves_or_the_restored_one(shop: Shop) -> None:
+    """Every session of ours is ended as soon as each thing is told, one restore after the other."""
     file = await _backed_up(shop)
-    operation = RestoreOperation(shop.target, file, without_backup="the test takes none")
-    plan = await operation.plan()
+    told: list[str] = []
+    seen, kept = set(), f"{shop.name} is what it was"
+    while True:
+        at = len(told)
+        here: list[str] = []
 
-    def tell(kind: object, text: str) -> None:
-        if "sessions were ended" in text:
-            shop.psql(
-                "select pg_terminate_backend(pid) from pg_stat_activity"
-                " where datname = 'postgres' and usename = 'owner'"
-            )
+        def tell(kind: object, text: str, at: int = at, here: list[str] = here) -> None:
+            here.append(text)
+            if len(here) == at + 1:
+                shop.psql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'owner'")
 
-    with pytest.raises(OpsError, match="before the names were exchanged"):
-        await operation._work(plan, tell)
-    assert await shop.bookings() == 20
-    assert await shop.databases() == [shop.name], "what was restored half-way is dropped"
+        operation = RestoreOperation(shop.target, file, without_backup="the test takes none")
+        plan = await operation.plan()
+        await shop.sql("delete from bookings where id > 20")
+        error = None
+        try:
+            await operation._work(plan, tell)
+        except OpsError as failed:
+            error = failed
+        told.append(here[at] if at < len(here) else "")
+        committed = "committed: both names at once" in here
+        # nothing is undone for what fails once both names are exchanged
+        assert (await shop.bookings() == 50) is committed, here
+        left = [name for name in await shop.databases() if name != shop.name]
+        assert [name for name in left if "_restore_" in name] == [], "what is half-way is dropped"
+        if error is not None:
+            assert not committed
+            assert kept in " ".join(error.lines()) + error.means, error.lines()
+            assert error.next or "before the names were exchanged" in str(error)
+            seen.add(told[at].split(" ")[0])
+        for name in left:
+            shop.psql(f'drop database "{name}" with (force)')
+        if not told[at]:
+            break
+    assert {"CREATE", "pg_restore", "public.bookings:", "history"} <= seen, seen
+    assert "committed: both names at once" in told
 
 
 async def test_in_place_where_no_database_may_be_made(shop: Shop) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 from msgspec import structs
+from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from muva_console.app import MuvaApp
@@ -154,6 +155,23 @@ async def test_narrow_the_detail_takes_the_place_of_the_matrix() -> None:
         await still(pilot)
         await pilot.press("escape")
         await until(pilot, lambda: "create_staff" in text_of(app), "the matrix again")
+
+
+async def test_a_detail_that_lost_its_room_gives_the_keys_back() -> None:
+    app = made.console(made.pending())
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(app, pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.focused is screen.detail.text, "the detail has the keys")
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: app.focused is screen.table, "the matrix has them")
+        screen.set_focus(None)
+        app.push_screen(ModalScreen())
+        await still(pilot)
+        app.pop_screen()
+        await still(pilot)
+        await pilot.press("x")
+        assert screen.query_one("#filter", Input).value == "", "nothing is typed into what is not shown"
 
 
 async def test_hostile_text_stays_text(reading: made.Reading) -> None:

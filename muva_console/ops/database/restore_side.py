@@ -61,6 +61,11 @@ async def restore_beside(target: Target, session: PostgresSession, ground: Groun
                 tell=tell,
             )
             exchanged = True
+        except OpsError as error:
+            # what the exchange itself cannot tell, it says; all else ended before it was committed
+            error.means = error.means or f"{rights.name} is what it was: nothing took its name."
+            error.next = error.next or "Look whether the server answers, and restore again."
+            raise
         finally:
             if not exchanged:
                 await _dropped(target, ground, tell)

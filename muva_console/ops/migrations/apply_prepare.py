@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 
@@ -206,8 +207,9 @@ async def fresh_backup(ground: Ground, choice: Choice) -> tuple[str, list[str]]:
     directory = ground.backups.directory
     if directory is None:
         return "", [f"no folder of backups is configured ([backups] directory). {step}"]
-    found = await find_backups(directory, ground.environment)
-    if not found.found:
+    there = await asyncio.to_thread(directory.exists)  # the first backup makes it
+    found = await find_backups(directory, ground.environment) if there else None
+    if found is None or not found.found:
         return "", [f"there is no backup of {ground.environment}. {step}"]
     newest = found.found[0]
     age, limit = newest.age.total_seconds(), float(ground.settings.backup_within)
