@@ -45,6 +45,14 @@ class Hub:
         body = {"environment_ids": [asked["environment"]["id"]], "state": state, "comment": "seen"}
         await self("eve-lindqvist", "POST", f"/actions/runs/{run.id}/pending_deployments", body)
 
+    async def until_waiting(self, branch: str) -> Run:
+        async with asyncio.timeout(2 * HANG):
+            while True:
+                for run in self.runs.list():
+                    if (run.branch, run.status) == (branch, "waiting"):
+                        return run
+                await asyncio.sleep(0.1)
+
     async def until(self, branch: str, sha: str, *states: str) -> Run:
         ends = time.monotonic() + 2 * HANG
         while True:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from muva_console.ops.errors import ConfigError, LinkError, OpsError
-from muva_console.ops.readings import Exit, Level, worst
+from muva_console.ops.readings import Exit, Level, utc_now, worst
 from muva_console.ops.runbooks.load import find_runbook
 from muva_console.ops.runbooks.model import Runbook
 from muva_console.ops.runbooks.run import Run, Word
@@ -83,6 +83,8 @@ class Leader:
         self._approve = approve
         self._patience = patience
         self._left: set[str] = set()
+        self._looked: set[str] = set()
+        self._began = utc_now()
         self._told: dict[str, tuple[State, Level, str]] = {}
         self._acted: dict[str, float] = {}
         self._since: tuple[str, str, float] = ("", "", 0.0)
@@ -109,6 +111,8 @@ class Leader:
         item = move.item
         if item is None:
             return await self._end(view)
+        if move.turn is Turn.STOP and self._looks_again(item):
+            return None
         reason = self._overrides.pop(item.id, "") if move.turn in (Turn.STOP, Turn.WAIT) else ""
         if reason:
             await self._walk.answer(item.id, Word.OVERRIDDEN, note=reason)
@@ -123,6 +127,17 @@ class Leader:
             case _:
                 return None
 
+    def _looks_again(self, item: ItemView) -> bool:
+        """Whether what stops it was found before it began to lead, and is looked at again: somebody may have
+        mended it since.
+        """
+        found = [finding.at for finding in item.findings]
+        if not item.step.sensed or item.id in self._looked or not found or min(found) >= self._began:
+            return False
+        self._looked.add(item.id)
+        self._walk.sense([item.id], again=True)
+        return True
+
     async def _act(self, view: RunView, item: ItemView) -> Ending | None:
         done = self._acted.get(item.id)
         if done is not None:
@@ -135,6 +150,9 @@ class Leader:
             operation = await self._walk.operation(item.id)
             text = await self._face.act(item, operation)
         except OpsError as error:
+            if message and _already(error):
+                await self._walk.answer(item.id, Word.YES, note=error.what)
+                return None
             if message:  # nothing depends on it: it is sent by hand
                 self._left.add(item.id)
                 return None
