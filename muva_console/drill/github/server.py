@@ -82,7 +82,10 @@ async def serve(estate: Estate) -> None:
     from muva_console.drill.github.app import hub_of, make
 
     hub = hub_of(estate)
-    apps = {estate.github_blob_port: hub.blobs.app(), estate.github_port: Absolute(make(hub))}
+    apps: dict[int, ASGIApp] = {
+        estate.github_blob_port: hub.blobs.app(),
+        estate.github_port: Absolute(make(hub)),
+    }
     servers = [
         uvicorn.Server(uvicorn.Config(
             app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False,
