@@ -6,13 +6,14 @@ One test: what comes later stands on what came before, and a deployment takes it
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from muva_console.drill import estate as estates
-from muva_console.drill import repository
+from muva_console.drill import faults, repository
 from muva_console.drill.state import Estate
 from tests.cli.conftest import Answer, Muva
 from tests.drill_actions.test_deployments import Hub, serves
@@ -99,6 +100,10 @@ async def _walk(muva: Muva, estate: Estate, clone: Path) -> None:
     assert (await repository.between(estate, pushed, "staging"))[0] == staged
     assert not await repository.between(estate, "staging", pushed)
     assert "==> deploy of staging done" in answer.err, "the host's own lines, live"
+    assert "pm2      muva-staging [1] restart, by hand" in answer.err
+    assert re.search(rf"health   healthy, .* serves {staged[:7]}", answer.err)
+    assert re.search(r"application .*Ready in", answer.err)
+    assert "note     muva-staging: restart" not in answer.err, "told once"
     again = await deploy("staging")
     assert (again.status, done(again)) == (0, []), again.err
 
@@ -139,6 +144,14 @@ async def _walk(muva: Muva, estate: Estate, clone: Path) -> None:
     assert answer.data["stopped"]["item"] == "merge"
     assert "README.md" in answer.err and "# Mine" in answer.err and "# Theirs" in answer.err
     assert await repository.head(estate, "staging") == before
+
+    # the logs of what was watched stay, whatever becomes of GitHub
+    await faults.break_in(estate.directory, "github-gone")
+    answer = await muva("runs", "log", str(run.id), config=config)
+    assert answer.status == 0 and "not from GitHub" in answer.err, answer.err
+    assert "Rollback on failure" not in answer.out and "pnpm run build" in answer.out
+    answer = await muva("runs", "log", "1", config=config)
+    assert answer.status == 3 and "refused" in answer.err, answer.err
 
 
 async def _opened(hub: Hub) -> int:
