@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from muva_console.ops.operations import Operation
     from muva_console.ops.workspace import Workspace
 
+RECORD = "deploy-record"
+"""The act that writes a deployment down, whatever became of it."""
 PATIENCE = 3600.0
 """Seconds that something may stay as it is while it is waited for. Ours: an approval may take its time."""
 SEEN_WITHIN = 60.0
@@ -123,6 +125,8 @@ class Leader:
             case Turn.WAIT:
                 return self._out_of_patience(view, item)
             case Turn.STOP:
+                if item.red:
+                    await self._record(view)
                 return _stopped(view, item)
             case _:
                 return None
@@ -171,6 +175,20 @@ class Leader:
             self._acted[item.id] = time.monotonic()
             self._walk.acted(item.id)
         return None
+
+    async def _record(self, view: RunView) -> None:
+        """Write down what has come to a bad end, where it has one: of what went well alone no figure can be
+        made.
+        """
+        from muva_console.ops.deploys.acts import operation_for
+
+        item = next((one for one in view.items if one.step.operation == RECORD and one.open), None)
+        if item is None:
+            return
+        try:
+            await self._face.act(item, await operation_for(RECORD, self._walk.context_of(item.step)))
+        except OpsError:
+            return
 
     def _out_of_patience(self, view: RunView, item: ItemView) -> Ending | None:
         name, summary, since = self._since
