@@ -19,6 +19,7 @@ from muva_console.ops.release.message import facts_for, message_for, render
 from muva_console.ops.text import sanitise_line
 
 _HERE = "muva_console.ops.deploys."
+_EMERGENCY = "muva_console.ops.emergency."
 
 ACTS: dict[str, str] = {
     NOTIFY: f"{_HERE}acts:notice",
@@ -36,6 +37,10 @@ ACTS: dict[str, str] = {
     "deploy-record": f"{_HERE}record_act:factory",
     "release-publish": f"{_HERE}publish_act:factory",
     "release-close-issues": f"{_HERE}close_act:factory",
+    "process-start": f"{_EMERGENCY}processes:start",
+    "process-restart": f"{_EMERGENCY}processes:restart",
+    "process-memory-limit": f"{_EMERGENCY}processes:raise_limit",
+    "pm2-resurrect": f"{_EMERGENCY}daemon:factory",
 }
 """By name: where the operation is made."""
 

@@ -37,6 +37,15 @@ PLAYBOOK = (
     "deploy-production",
     "notify",
     "post-rollback",
+    "emergency-service-down",
+    "emergency-crash-loop",
+    "emergency-memory",
+    "emergency-database",
+    "emergency-migration",
+    "emergency-disk",
+    "emergency-host",
+    "emergency-edge",
+    "emergency-slow",
     "contacts",
 )
 """The playbook's own runbooks, in its order."""
