@@ -44,6 +44,10 @@ _COMMANDS = {
         "muva_console.cli.deploy",
         "The deployment runbook, led: merged or released, followed, verified, recorded, told.",
     ),
+    "incident": (
+        "muva_console.cli.incident",
+        "Incidents: open, note, hand over, stable, close, and the post-mortem.",
+    ),
     "runs": ("muva_console.cli.runs", "The workflows' runs on GitHub: list, watch live, read the log."),
     "migrations": (
         "muva_console.cli.migrations",
