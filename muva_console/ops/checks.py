@@ -78,6 +78,8 @@ RELEASE_SOURCES = [
     "muva_console.ops.deploys.record_act",
     "muva_console.ops.deploys.publish_act",
     "muva_console.ops.deploys.close_act",
+    "muva_console.ops.deploys.hotfix_acts",
+    "muva_console.ops.deploys.backport",
 ]
 """Likewise, the checks that runbooks name beside those: what goes out, and what has gone out."""
 
@@ -159,6 +161,8 @@ class CheckContext:
         release = self.going_out()
         source, target, commit = release.source_branch, release.target_branch, release.commit
         repository = release.repository
+        if release.may_be_gone:
+            return await self._once("outgoing", release.left)
         if commit:
             return await self._once("outgoing", lambda: repository.outgoing(source, target, at=commit))
         return await self._once("outgoing", lambda: repository.outgoing(source, target))

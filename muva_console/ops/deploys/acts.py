@@ -35,6 +35,10 @@ ACTS: dict[str, str] = {
     "deploy-record": f"{_HERE}record_act:factory",
     "release-publish": f"{_HERE}publish_act:factory",
     "release-close-issues": f"{_HERE}close_act:factory",
+    "hotfix-branch": f"{_HERE}hotfix_acts:branch_factory",
+    "hotfix-staging": f"{_HERE}hotfix_acts:staging_factory",
+    "hotfix-pull": f"{_HERE}hotfix_pull:factory",
+    "hotfix-backport": f"{_HERE}backport:factory",
 }
 """By name: where the operation is made."""
 
