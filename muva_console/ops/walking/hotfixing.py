@@ -33,6 +33,7 @@ async def open_hotfix(
     Raises OpsError.
     """
     branch = branch_of(name)
+    workspace.workshop.expire()  # the fix was pushed a moment ago
     book = find_runbook(workspace.runbooks, BOOK)
     if environment not in book.environments:
         raise ConfigError(

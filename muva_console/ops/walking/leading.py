@@ -118,6 +118,9 @@ class Leader:
                 return await self._act(view, item)
             case Turn.WAIT:
                 return self._out_of_patience(view, item)
+            case Turn.STOP if item.step.sensed and not self._walk.looked(item.id):
+                self._walk.sense([item.id])  # found before this was begun: it may be mended meanwhile
+                return None
             case Turn.STOP:
                 return _stopped(view, item)
             case _:
