@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from muva_console.ops.deploys.timeline import Moment
     from muva_console.ops.deploys.watch import Watch
     from muva_console.ops.links.github_actions import GitHubActions
-    from muva_console.ops.links.github_runs import WorkflowRun
     from muva_console.ops.runbooks.standing import ItemView
     from muva_console.ops.walking.walk import Walk
     from muva_console.ops.workspace import Workspace
@@ -75,9 +74,11 @@ def watch(invocation: Invocation, run: int, as_json: bool) -> int:
     """
 
     async def follow() -> int:
+        from muva_console.ops.deploys.watching import watch_of
+
         async with invocation.workspace() as workspace:
             actions = _actions(workspace)
-            made = _watch(workspace, actions, await actions.run(run))
+            made = watch_of(workspace, actions, await actions.run(run))
             task = asyncio.create_task(_told(made, as_json=as_json))
             try:
                 ended = await made.follow()
@@ -99,32 +100,68 @@ def watch(invocation: Invocation, run: int, as_json: bool) -> int:
 @json_option
 @click.pass_obj
 def log(invocation: Invocation, run: int, attempt: int | None, failed: bool, as_json: bool) -> int:
-    """The logs of a run's jobs, in the order in which they began.
+    """The logs of a run's jobs, in the order in which they began; what GitHub has not any more is read from
+    what was kept beside the journal when the run was watched.
 
     Exit status: 0 read, 3 GitHub could not be asked, or has a log not yet.
     """
 
     async def read() -> int:
-        from muva_console.ops.deploys.moments import log_moments
-
         async with invocation.workspace() as workspace:
-            actions = _actions(workspace)
-            status = int(Exit.OK)
-            for job in await actions.jobs(run, attempt=attempt):
-                if job.conclusion == "skipped" or (failed and job.conclusion in ("success", "")):
-                    continue
-                text = await actions.job_log(job)
-                if text is None:
-                    click.echo(f"GitHub has no log of {job.name} yet", err=True)
-                    status = int(Exit.CANNOT_TELL)
-                    continue
-                if not as_json:
-                    click.echo(click.style(f"── {job.name} ──", bold=True))
-                for moment in log_moments(job, text):
-                    _tell(moment, as_json=as_json)
-            return status
+            try:
+                return await _github_log(_actions(workspace), run, attempt, failed=failed, as_json=as_json)
+            except LinkError as error:
+                status = _kept_log(workspace, run, attempt, error, as_json=as_json)
+                if status is None:
+                    raise
+                return status
 
     return wait_while_read(read)
+
+
+async def _github_log(
+    actions: GitHubActions, run: int, attempt: int | None, *, failed: bool, as_json: bool
+) -> int:
+    """Print what GitHub has. Raises LinkError where it has none any more, or cannot be asked."""
+    from muva_console.ops.deploys.moments import log_moments
+
+    status = int(Exit.OK)
+    for job in await actions.jobs(run, attempt=attempt):
+        if job.conclusion == "skipped" or (failed and job.conclusion in ("success", "")):
+            continue
+        text = await actions.job_log(job)
+        if text is None:
+            click.echo(f"GitHub has no log of {job.name} yet", err=True)
+            status = int(Exit.CANNOT_TELL)
+            continue
+        if not as_json:
+            click.echo(click.style(f"── {job.name} ──", bold=True))
+        for moment in log_moments(job, text):
+            _tell(moment, as_json=as_json)
+    return status
+
+
+def _kept_log(
+    workspace: Workspace, run: int, attempt: int | None, why: LinkError, *, as_json: bool
+) -> int | None:
+    """Print what was kept of a run beside the journal; None where nothing was."""
+    from muva_console.ops.deploys.kept import KeptRun, kept_attempts
+    from muva_console.ops.deploys.moments import kept_moments
+
+    journal = workspace.journal.directory
+    attempts = kept_attempts(journal, run)
+    wanted = attempt if attempt is not None else (attempts[-1] if attempts else 0)
+    kept = KeptRun(journal, run, wanted)
+    texts = [(job, text) for job in kept.jobs() if (text := kept.log(job)) is not None]
+    if not texts:
+        return None
+    click.echo(f"not from GitHub ({why}), but as it was kept in {kept.path}", err=True)
+    for job, text in texts:
+        if not as_json:
+            click.echo(click.style(f"── job {job} ──", bold=True))
+        for moment in kept_moments(job, text):
+            _tell(moment, as_json=as_json)
+    return int(Exit.OK)
 
 
 async def follow_item(workspace: Workspace, item: ItemView, walk: Walk) -> None:
@@ -132,16 +169,25 @@ async def follow_item(workspace: Workspace, item: ItemView, walk: Walk) -> None:
     if item.step.check != FOLLOWED:
         return
     branch = workspace.config.environments[walk.run.environment].branch
+    try:
+        await _follow_newest(workspace, branch)
+    except OpsError as error:  # the check of the item goes on, and decides what it means
+        for line in ("the run is not shown live: " + str(error), *error.lines()[1:]):
+            click.echo(f"  {line}", err=True)
+
+
+async def _follow_newest(workspace: Workspace, branch: str) -> None:
+    """Stream the newest run of a branch, once there is one that goes on. Raises LinkError."""
+    from muva_console.ops.deploys.watch import EVERY
+    from muva_console.ops.deploys.watching import watch_of
+
     actions = _actions(workspace)
     while True:
-        try:
-            found = await actions.runs(branch=branch, size=1)
-        except OpsError:
-            found = ()
+        found = await actions.runs(branch=branch, size=1)
         if found and not found[0].finished:
             break
-        await asyncio.sleep(1.0)
-    made = _watch(workspace, actions, found[0])
+        await asyncio.sleep(EVERY)
+    made = watch_of(workspace, actions, found[0])
     task = asyncio.create_task(_told(made, as_json=False, err=True))
     try:
         await made.follow()
@@ -160,17 +206,6 @@ def _actions(workspace: Workspace) -> GitHubActions:
             next='Give [project] a repository = "OWNER/NAME".',
         )
     return link.actions
-
-
-def _watch(workspace: Workspace, actions: GitHubActions, run: WorkflowRun) -> Watch:
-    """A watch of a run, with the hosts of the environment whose branch it is of."""
-    from muva_console.ops.deploys.watch import Watch
-
-    for name, environment in workspace.config.environments.items():
-        if environment.branch == run.branch:
-            hosts = {host: workspace.host(host) for host in environment.hosts}
-            return Watch(actions, run.id, environment=name, hosts=hosts)
-    return Watch(actions, run.id)
 
 
 async def _told(watch: Watch, *, as_json: bool, err: bool = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -244,7 +244,9 @@ class EnvironmentOps:
         bus = self._workspace.process_reader(host).bus
         await LogFollower(self._workspace.host(host), processes, bus=bus).pump(buffer)
 
-    async def log_batches(self, processes: tuple[Process, ...], lines: int) -> AsyncIterator[list[LogLine]]:
+    async def log_batches(
+        self, processes: tuple[Process, ...], lines: int
+    ) -> AsyncGenerator[list[LogLine], None]:
         """Processes of one host: their last `lines` lines, then what they write, until it is left."""
         from muva_console.ops.logs.source import LogFollower
 

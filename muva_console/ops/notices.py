@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 from muva_console.config.redact import redact, redactor
@@ -56,10 +56,12 @@ class Notice:
         channel: str,
         webhook: Callable[[], Awaitable[str]] | None,
         timeout: float = TIMEOUT,
+        about: Mapping[str, str] | None = None,
     ) -> None:
-        """`webhook` tells the address; None where none is configured. Raises OpsError for None and for a
-        message without a text.
+        """`webhook` tells the address; None where none is configured. `about`: what the journal keeps of what
+        it is about. Raises OpsError for None and for a message without a text.
         """
+        self._about = dict(about or {})
         self._text = redact(sanitise(text)).strip()[:LONGEST]
         self._environment = environment
         self._channel = sanitise_line(channel, cap=100)
@@ -82,6 +84,10 @@ class Notice:
     def text(self) -> str:
         """The message as it reads."""
         return self._text
+
+    def kept(self) -> Mapping[str, object]:
+        """What it is about, for whoever would tell it again."""
+        return self._about
 
     async def plan(self) -> Plan:
         """The whole message and where it goes. Raises OpsError where the webhook cannot be had."""

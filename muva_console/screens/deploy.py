@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from muva_console.ops.errors import OpsError
 from muva_console.ops.links.github_runs import WorkflowRun
-from muva_console.screens.deploy_read import Deployments, read_deployments, watch_of
+from muva_console.screens.deploy_read import Deployments, read_deployments, watch_run
 from muva_console.screens.deploy_text import RUN_COLUMNS, head_lines, holders_of, run_row, state_of
 from muva_console.screens.frame import CopyItem, Frame
 from muva_console.widgets.dialog import Words
@@ -238,7 +238,7 @@ class Deploy(Frame):
 
     def _begin(self, run: WorkflowRun) -> Watch:
         app = self.console_app
-        watch = watch_of(app.workspace, self.environment, run)
+        watch = watch_run(app.workspace, run)
         app.work_on(f"following run {run.id}", lambda: app.ask_ops(watch.follow), group="deploy.watch")
         return watch
 

@@ -96,10 +96,9 @@ async def _walk(workspace: Workspace, environment: str) -> Run | None:
     return next((one for one in opened if one.runbook.id == book.id), None)
 
 
-def watch_of(workspace: Workspace, environment: str, run: WorkflowRun) -> Watch:
-    """A watch of a run, with the hosts it deploys to. Made in the ops loop."""
-    from muva_console.ops.deploys.watch import Watch
+def watch_run(workspace: Workspace, run: WorkflowRun) -> Watch:
+    """A watch of a run. Made in the ops loop."""
+    from muva_console.ops.deploys.watching import watch_of
 
     assert workspace.github is not None  # the run was listed by it
-    hosts = {name: workspace.host(name) for name in workspace.config.environments[environment].hosts}
-    return Watch(workspace.github.actions, run.id, environment=environment, hosts=hosts)
+    return watch_of(workspace, workspace.github.actions, run)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import time
 import zipfile
@@ -45,6 +46,14 @@ class Hub:
         body = {"environment_ids": [asked["environment"]["id"]], "state": state, "comment": "seen"}
         await self("eve-lindqvist", "POST", f"/actions/runs/{run.id}/pending_deployments", body)
 
+    async def until_waiting(self, branch: str) -> Run:
+        async with asyncio.timeout(2 * HANG):
+            while True:
+                for run in self.runs.list():
+                    if (run.branch, run.status) == (branch, "waiting"):
+                        return run
+                await asyncio.sleep(0.1)
+
     async def until(self, branch: str, sha: str, *states: str) -> Run:
         ends = time.monotonic() + 2 * HANG
         while True:
@@ -55,6 +64,62 @@ class Hub:
                 (run.branch, run.status, run.problem) for run in self.runs.list()
             ]
             await asyncio.sleep(0.1)
+
+
+class Gh:
+    """GitHub's own command line, with the stand-in as its proxy: it speaks plain HTTP to this one name."""
+
+    HOST = "github.localhost"
+
+    def __init__(self, estate: Estate, folder: Path) -> None:
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "GH_CONFIG_DIR": str(folder / "gh"),
+            "GH_HOST": self.HOST,
+            "GH_TOKEN": records.token_file(estate, "dana-castillo").read_text().strip(),
+            "GH_NO_UPDATE_NOTIFIER": "1",
+            "NO_COLOR": "1",
+            "http_proxy": estate.github_url,
+        }
+
+    async def __call__(self, *words: str) -> str:
+        where = ("-R", f"{self.HOST}/{records.REPOSITORY}")
+        process = await asyncio.create_subprocess_exec(
+            "gh",
+            *words,
+            *where,
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(2 * HANG):
+            out, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        return out.decode()
+
+    async def agrees(self, hub: Hub, run: Run) -> None:
+        """What it says of a run that has ended is what is true of it."""
+        fields = "databaseId,headSha,status,conclusion,event,headBranch,workflowName"
+        listed = json.loads(await self("run", "list", "--json", fields))
+        assert [one["databaseId"] for one in listed] == [one.id for one in hub.runs.list()]
+        assert listed[0] == {
+            "databaseId": run.id,
+            "headSha": run.sha,
+            "status": run.status,
+            "conclusion": run.conclusion,
+            "event": run.event,
+            "headBranch": run.branch,
+            "workflowName": run.name,
+        }
+        (job,) = run.jobs
+        seen = await self("run", "view", str(run.id), "--verbose")
+        assert all(f"✓ {step.name}" in seen for step in job.steps), seen
+        lines = (await self("run", "view", str(run.id), "--log")).splitlines()
+        assert all(line.split("\t")[0] == job.name for line in lines)
+        kept = hub.runs.log(job.id).read_text().removeprefix("\ufeff").splitlines()
+        assert [line.split("\t", 2)[2] for line in lines if line] == kept
 
 
 async def serves(estate: Estate, environment: str) -> str:
@@ -79,7 +144,13 @@ async def _deploy(estate: Estate, hub: Hub, clone: Path) -> None:
     git(clone, "merge", "-q", "--no-edit", "origin/dev")
     staged = git(clone, "rev-parse", "HEAD").strip()
     git(clone, "push", "-q", "origin", "staging")
+    gh = Gh(estate, clone.parent) if shutil.which("gh") else None
+    begun = await hub.until("staging", staged, "in_progress")
+    seen = await gh("run", "watch", str(begun.id), "--exit-status") if gh else ""
     run = await hub.until("staging", staged, "completed")
+    if gh:
+        assert "✓ Restart PM2 service" in seen and "* Build application" in seen, seen
+        await gh.agrees(hub, run)
     (job,) = run.jobs
     log = hub.runs.log(job.id).read_text()
     assert run.conclusion == "success", log

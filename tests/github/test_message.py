@@ -15,6 +15,7 @@ from muva_console.ops.checks import CheckContext
 from muva_console.ops.deploys.acts import message_text, operation_for
 from muva_console.ops.errors import Fault, LinkError, OpsError
 from muva_console.ops.health.report import HealthReport
+from muva_console.ops.journal import Entry, Filter
 from muva_console.ops.links.github import GitHubLink
 from muva_console.ops.links.outgoing import FileChange, Outgoing
 from muva_console.ops.operations import EventKind
@@ -62,6 +63,13 @@ def health(monkeypatch: pytest.MonkeyPatch) -> HealthReport:
     return cast(HealthReport, report)
 
 
+class Blank:
+    """A journal without an entry."""
+
+    async def read(self, wanted: Filter) -> list[Entry]:
+        return []
+
+
 def context(
     hub: Estate, github: GitHubLink | None, *, slack: Secret | None = SLACK, **parameters: str
 ) -> CheckContext:
@@ -75,7 +83,7 @@ def context(
         config=Config(environments={"production": one}, notices=Notices(slack=slack)),
         release=Release(
             source_branch="staging", target_branch="main", repository=cast(Any, Tree(hub)),
-            journal=cast(Any, None), secret=secret, github=github,
+            journal=cast(Any, Blank()), secret=secret, github=github,
         ),
         parameters=parameters,
     )  # fmt: skip

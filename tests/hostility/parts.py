@@ -84,11 +84,15 @@ def frozen(*pids: int) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = HANG) -> None:
-    """Wait until it is so; fails after `seconds`."""
+async def until(
+    condition: Callable[[], object], what: str | Callable[[], str], seconds: float = HANG
+) -> None:
+    """Wait until it is so; fails after `seconds` with what is so instead."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        if time.monotonic() > deadline:
+            told = what if isinstance(what, str) else what()
+            raise AssertionError(f"not within {seconds:g} s: {told}")
         await asyncio.sleep(0.02)
 
 
@@ -130,7 +134,10 @@ class Watched(Generic[T]):
         def there() -> bool:
             return self.now.freshness() is freshness and bool(where(self.now))
 
-        await until(there, f"{self.feed.name} {freshness}; it is {self.now.freshness()} {self.now}", seconds)
+        def told() -> str:
+            return f"{self.feed.name} {freshness}; it is {self.now.freshness()} {self.now}"
+
+        await until(there, told, seconds)
         return self.now
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from muva_console.ops.checks import CheckContext
 from muva_console.ops.deploys import acts
+from muva_console.ops.deploys.deed import AlreadyError
 from muva_console.ops.errors import OpsError
 from muva_console.ops.operations import Event, EventKind, Operation, Plan, Tier
 from muva_console.ops.readings import Exit, Verdict, utc_now
@@ -149,6 +151,34 @@ async def test_it_stops_at_the_first_thing_that_is_wrong(console: Open, world: d
     world |= {"merge": OK, "run": FAIL}
     failed, _ = await led(console, world)
     assert (failed.status, failed.item.id) == (Exit.BAD, "run")
+
+
+async def test_what_was_wrong_before_is_looked_at_again_before_it_stops_there(
+    console: Open, world: dict[str, str]
+) -> None:
+    world |= {"run": FAIL}
+    walk = await Walk.begin(console(), BOOK, "production")
+    first = await Leader(walk, Face(walk)).lead()
+    assert (first.status, first.item and first.item.id) == (Exit.BAD, "run")
+    still = await Walk.resume(console(), walk.run.id)
+    second = await Leader(still, Face(still)).lead()
+    assert (second.status, second.item and second.item.id) == (Exit.BAD, "run")
+    world |= {"run": OK}
+    mended = await Walk.resume(console(), walk.run.id)
+    third = await Leader(mended, Face(mended)).lead()
+    assert third.status == Exit.OK
+
+
+async def test_a_message_that_was_sent_already_is_answered_so(
+    console: Open, world: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(ctx: CheckContext) -> Operation:
+        raise AlreadyError("the team was told at 12:00Z, by eve")
+
+    monkeypatch.setattr(sys.modules[__name__], "no_webhook", told)
+    ending, _ = await led(console, world)
+    assert ending.status == Exit.OK
+    assert [item.id for item in ending.view.items if item.open] == ["seen"]
 
 
 async def test_it_does_not_wait_for_ever_nor_for_what_nobody_will_do(

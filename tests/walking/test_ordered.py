@@ -15,7 +15,7 @@ from muva_console.ops.checks import CheckContext, tell
 from muva_console.ops.errors import OpsError
 from muva_console.ops.readings import Finding, Level, Verdict
 from muva_console.ops.runbooks.export import as_data, as_markdown
-from muva_console.ops.runbooks.model import Runbook, Step
+from muva_console.ops.runbooks.model import Basis, Runbook, Step
 from muva_console.ops.runbooks.run import Answer, Item, Run, Sensed, Word
 from muva_console.ops.runbooks.saying import may_say
 from muva_console.ops.runbooks.standing import RunView, State, ready, stand
@@ -224,3 +224,31 @@ async def test_once_asks_as_far_as_it_goes(console: Open, world: dict[str, str])
     view_ = await sense_once(console(), ACTS, "production")
     assert list(states(view_).values()) == [State.SENSED, State.PENDING, State.WAITING]
     assert "third asked" not in world
+
+
+async def test_what_a_round_sees_to_have_moved_is_looked_at_at_once(
+    console: Open, flow: Flow, world: dict[str, str]
+) -> None:
+    """An item that hangs on what is served does not wait half a minute to be believed after a deployment."""
+    workspace = console()
+
+    async def moves(ctx: CheckContext) -> Finding:
+        await walk.known()
+        flow.push("main")
+        workspace.workshop.expire()
+        return tell(Level.OK, (await ctx.outgoing()).base)
+
+    checks.check("w-moves", title="Moves")(moves)
+    book = Runbook(
+        id="moves",
+        title="Moves",
+        ordered=True,
+        steps=(Step(id="moved", title="moved", check="w-moves", depends=(Basis.TARGET,)),),
+    )
+    walk = await Walk.begin(workspace, book, "production", basis_every=1000.0)
+    walk.start()
+    try:
+        await until(walk, lambda view: states(view)["moved"] is State.SENSED)
+    finally:
+        await walk.close()
+        checks._checks.pop("w-moves")

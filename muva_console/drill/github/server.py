@@ -7,6 +7,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from muva_console.drill.ports import listens, until
 from muva_console.drill.run import spawn
@@ -56,6 +59,22 @@ async def until_ready(estate: Estate, process: subprocess.Popen[bytes]) -> None:
     await until(ready, "the stand-in for GitHub listens")
 
 
+class Absolute:
+    """An ASGI middleware: takes the absolute form of a request's target (RFC 9112, 3.2.2), which a client
+    sends that takes this server for its proxy. So GitHub's own `gh` can be pointed at it: docs/drills.md.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on as if it had been asked here."""
+        if scope["type"] == "http" and "://" in scope["path"]:
+            split = urlsplit(scope["path"])
+            scope = {**scope, "path": split.path, "raw_path": quote(split.path).encode()}
+        await self._app(scope, receive, send)
+
+
 async def serve(estate: Estate) -> None:
     """Serve the API and, on the second port, what it redirects to, until the process is ended."""
     import uvicorn
@@ -63,12 +82,16 @@ async def serve(estate: Estate) -> None:
     from muva_console.drill.github.app import hub_of, make
 
     hub = hub_of(estate)
+    apps: dict[int, ASGIApp] = {
+        estate.github_blob_port: hub.blobs.app(),
+        estate.github_port: Absolute(make(hub)),
+    }
     servers = [
         uvicorn.Server(uvicorn.Config(
             app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False,
             lifespan="off", ws="none", http="h11",
         ))
-        for app, port in ((hub.blobs.app(), estate.github_blob_port), (make(hub), estate.github_port))
+        for port, app in apps.items()
     ]  # fmt: skip
     await asyncio.gather(*(server.serve() for server in servers))
 

@@ -10,11 +10,12 @@ import inspect
 from importlib import import_module
 
 from muva_console.ops.checks import CheckContext
+from muva_console.ops.deploys.told import COMMIT, MESSAGE, refuse_told
 from muva_console.ops.errors import OpsError
 from muva_console.ops.notices import NAME as NOTIFY
 from muva_console.ops.notices import Notice
 from muva_console.ops.operations import Operation
-from muva_console.ops.release.message import message_for
+from muva_console.ops.release.message import facts_for, message_for, render
 from muva_console.ops.text import sanitise_line
 
 _HERE = "muva_console.ops.deploys."
@@ -57,17 +58,24 @@ async def operation_for(name: str, ctx: CheckContext) -> Operation:
 
 
 async def notice(ctx: CheckContext) -> Notice:
-    """The message of a step with ``operation = "notify"``. Raises OpsError where it names none that is
-    known.
+    """The message of a step with ``operation = "notify"``. Raises AlreadyError where the team was told it of
+    the same deployment, OpsError where the step names no message that is known.
     """
     notices = ctx.config.notices
     slack = notices.slack
-    if slack is None:
-        text, webhook = "-", None  # refused by the notice itself, before anything is looked at
-    else:
-        secret = ctx.going_out().secret
-        text, webhook = await message_text(ctx), lambda: secret(slack)
-    return Notice(text, environment=ctx.environment_name, channel=notices.channel, webhook=webhook)
+    if slack is None:  # refused by the notice itself, before anything is looked at
+        return Notice("-", environment=ctx.environment_name, channel=notices.channel, webhook=None)
+    secret = ctx.going_out().secret
+    message = str(ctx.parameters.get("message", ""))
+    facts = await facts_for(message, ctx)
+    await refuse_told(ctx.going_out().journal, ctx.environment_name, message, facts.commit)
+    return Notice(
+        render(message, facts),
+        environment=ctx.environment_name,
+        channel=notices.channel,
+        webhook=lambda: secret(slack),
+        about={MESSAGE: message, COMMIT: facts.commit},
+    )
 
 
 async def message_text(ctx: CheckContext) -> str:

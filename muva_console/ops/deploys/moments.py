@@ -7,12 +7,13 @@ what it has not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from muva_console.ops.deploys.joblog import JobLine, parse
 from muva_console.ops.deploys.timeline import Moment, Source, microseconds
+from muva_console.ops.deploys.usual import FEWEST, StepName, Usual
 from muva_console.ops.deploys.words import level_of_word, named, spell, word_of
 from muva_console.ops.logs.model import Clock, LogLevel
 from muva_console.ops.readings import Level, utc_now
@@ -69,12 +70,12 @@ def run_moments(run: WorkflowRun) -> list[Moment]:
     return found
 
 
-def job_moments(jobs: Iterable[Job]) -> list[Moment]:
-    """That jobs and their steps began and ended."""
-    return [moment for job in jobs for moment in _job(job)]
+def job_moments(jobs: Iterable[Job], usual: Mapping[StepName, Usual] | None = None) -> list[Moment]:
+    """That jobs and their steps began and ended; beside a step's time how long it usually takes."""
+    return [moment for job in jobs for moment in _job(job, usual or {})]
 
 
-def _job(job: Job) -> list[Moment]:
+def _job(job: Job, usual: Mapping[StepName, Usual]) -> list[Moment]:
     found: list[Moment] = []
 
     def tell(seq: int, place: int, at: datetime, order_us: int, text: str, **more: object) -> None:
@@ -106,14 +107,18 @@ def _job(job: Job) -> list[Moment]:
         tell(2 * step.number, step.number * _STEP, step.started_at, span[0], step.name, step=step.number)
         if step.completed_at is not None and step.status == "completed":
             seconds = max(0.0, (step.completed_at - step.started_at).total_seconds())
+            known = usual.get((job.name, step.name))
+            beside = f" ({known.told})" if known is not None and known.count >= FEWEST else ""
+            long = known is not None and known.is_long(seconds)
+            level = level_of_word(step.conclusion)
             tell(
                 2 * step.number + 1,
                 (step.number + 1) * _STEP - 1,
                 step.completed_at,
                 span[1],
-                f"{step.name}: {word_of(step.status, step.conclusion)} after {spell(seconds)}",
+                f"{step.name}: {word_of(step.status, step.conclusion)} after {spell(seconds)}{beside}",
                 step=step.number,
-                level=level_of_word(step.conclusion),
+                level=max(level, LogLevel.WARN) if long else level,
                 value=seconds,
             )
     if job.finished and job.completed_at is not None:
@@ -203,6 +208,17 @@ def line_moments(
     return found
 
 
+def kept_moments(job: int, text: str) -> list[Moment]:
+    """A job's log that was kept: of the job its number alone is known."""
+    from muva_console.ops.links.github_runs import Job
+
+    bare = Job(
+        id=job, run=0, attempt=0, name=f"job {job}", status="completed", conclusion="",
+        started_at=None, completed_at=None, steps=(), runner="", url="",
+    )  # fmt: skip
+    return line_moments(bare, parse(text))
+
+
 def note(stream: str, text: str, *, level: LogLevel = LogLevel.NONE, at: datetime | None = None) -> Moment:
     """The console's own remark, now or at a time."""
     at_us = microseconds(at or utc_now())
@@ -218,14 +234,18 @@ def note(stream: str, text: str, *, level: LogLevel = LogLevel.NONE, at: datetim
     )
 
 
-def waiting_moment(run: WorkflowRun, environments: Sequence[str], reviewers: Sequence[str]) -> Moment:
-    """That a run waits for somebody; GitHub does not tell since when, so it is since it was seen."""
+def waiting_moment(
+    run: WorkflowRun, environments: Sequence[str], reviewers: Sequence[str], *, time: int = 1
+) -> Moment:
+    """That a run waits for somebody, the `time`-th time for these environments; GitHub does not tell since
+    when, so it is since it was seen.
+    """
     at_us = microseconds(utc_now())
     who = f" by {named(reviewers)}" if reviewers else ""
     return Moment(
         source=Source.WORKFLOW,
-        stream=f"run/{run.attempt}",
-        seq=1,
+        stream=f"run/{run.attempt}/waits/{'+'.join(environments)}",
+        seq=time,
         at_us=at_us,
         order_us=at_us,
         text=f"waits for approval of {named(environments, 'and')}{who}",

@@ -11,21 +11,27 @@ import asyncio
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from muva_console.config.redact import redact
 from muva_console.ops.deploys.ansi import styled
+from muva_console.ops.deploys.kept import KeptRun
 from muva_console.ops.deploys.moments import job_moments, log_moments, note, run_moments, waiting_moment
 from muva_console.ops.deploys.timeline import Moment, Source, Timeline, microseconds
-from muva_console.ops.errors import OpsError
-from muva_console.ops.links.github_model import RateLimited
+from muva_console.ops.deploys.usual import StepName, Usual, long_moments, read_usual
+from muva_console.ops.errors import Fault, LinkError, OpsError
+from muva_console.ops.links.github_model import Declined, RateLimited
 from muva_console.ops.logs.model import Clock, LogLevel
 from muva_console.ops.logs.parse import level_of
 from muva_console.ops.readings import utc_now
 from muva_console.ops.text import LINE_CAP
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from muva_console.ops.deploys.witness import Witness
     from muva_console.ops.links.base import HostLink
     from muva_console.ops.links.github_actions import GitHubActions
     from muva_console.ops.links.github_runs import Job, WorkflowRun
@@ -35,6 +41,11 @@ EVERY = 3.0
 nothing of the limit."""
 LATE = 10
 """Looks after a run's end at which a log that GitHub has not given yet is asked for again. Ours."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two looks at most while GitHub does not answer. Ours."""
+_GONE = 410
+_FINAL = frozenset({401, 403, 404, 410})
+"""A 403 that is a limit is `RateLimited`, which is told apart before."""
 _PAUSE = 2.0
 """Seconds before a host whose log was lost is asked again."""
 _HEADER = re.compile(r"run (\d+) ([0-9a-f]{7,64}) (\S+)")
@@ -50,9 +61,14 @@ class Watch:
         *,
         environment: str = "",
         hosts: Mapping[str, HostLink] | None = None,
+        witnesses: Sequence[Witness] = (),
+        journal: Path | None = None,
         every: float = EVERY,
     ) -> None:
-        """`hosts`: where the deployment of `environment` writes its log; none: it is not looked for."""
+        """`hosts`: where the deployment of `environment` writes its log; none: it is not looked for.
+        `witnesses`: what else is looked at while the run goes on. `journal`: the journal's folder, in which
+        the logs of the run stay; None keeps nothing.
+        """
         self.timeline = Timeline()
         self.run: WorkflowRun | None = None
         """As it was seen last."""
@@ -65,12 +81,20 @@ class Watch:
         self._logs: set[int] = set()
         self._heard: Counter[str] = Counter()
         self._first_heard = ""
-        self._waits = False
+        self._witnesses = tuple(witnesses)
+        self._journal = journal
+        self._usual: dict[StepName, Usual] | None = None
+        self._waits = ""
+        self._waited: Counter[str] = Counter()
         self._trouble = ""
+        self._failures = 0
+        self._beside: list[asyncio.Task[None]] = []
 
     async def follow(self) -> WorkflowRun:
-        """Follow it to its end. What cannot be asked is a note in the time line, and is asked again."""
-        tails = [
+        """Follow it to its end. What cannot be asked for a while is a note in the time line, and is asked
+        again. Raises LinkError where asking again is of no use: no right, or the run is not there any more.
+        """
+        self._beside = [
             asyncio.create_task(self._tail(name, link), name=f"deployment log of {name}")
             for name, link in self._hosts.items()
         ]
@@ -85,6 +109,11 @@ class Watch:
                     self._troubled(error)
                     pause = max(pause, (error.until - utc_now()).total_seconds())
                 except OpsError as error:
+                    if _is_final(error):
+                        self._tell([note("github", f"GitHub: {error}", level=LogLevel.ERROR)])
+                        raise
+                    pause = min(pause * 2**self._failures, max(pause, LONGEST_PAUSE))
+                    self._failures += 1
                     self._troubled(error)
                 run = self.run
                 if run is not None and run.finished and not self._trouble:
@@ -95,38 +124,83 @@ class Watch:
                             note(f"log/{job.id}", f"GitHub has no log of {job.name}", level=LogLevel.WARN)
                             for job in missing
                         )
+                        await self._keep(lambda kept: kept.keep_timeline(self.timeline.ordered()))
                         return run
                 await asyncio.sleep(pause)
         finally:
-            for task in tails:
+            for task in self._beside:
                 task.cancel()
-            await asyncio.gather(*tails, return_exceptions=True)
+            await asyncio.gather(*self._beside, return_exceptions=True)
 
     async def _look(self) -> None:
         run = await self._actions.run(self._id)
         jobs = await self._actions.jobs(run)
         if self.run is not None and self.run.attempt != run.attempt:
-            self._waits = False
+            self._waits = ""
         self.run, self.jobs = run, jobs
-        self._tell(job_moments(jobs))
-        if run.status == "waiting" and not self._waits:
-            pending = await self._actions.pending(run)
-            if pending:
-                who = [login for one in pending for login in one.reviewers]
-                self._tell([waiting_moment(run, [one.environment for one in pending], who)])
-                self._waits = True
+        if not run.finished and self._witnesses:
+            self._beside += [asyncio.ensure_future(one(self._tell)) for one in self._witnesses]
+            self._witnesses = ()
+        usual = await self._known(run)
+        self._tell(job_moments(jobs, usual))
+        self._tell(long_moments(jobs, usual, utc_now()))
+        await self._look_who_is_waited_for(run)
         for job in jobs:
             if _has_log(job) and job.id not in self._logs:
-                text = await self._actions.job_log(job)
-                if text is not None:
-                    self._logs.add(job.id)
-                    # parsing 50,000 lines takes a second: not on the loop that draws
-                    self._tell(
-                        await asyncio.to_thread(
-                            log_moments, job, text, Counter(self._heard), after=self._first_heard
-                        )
-                    )
+                await self._look_at_log(job)
         self._tell(run_moments(run))
+
+    async def _known(self, run: WorkflowRun) -> dict[StepName, Usual]:
+        """How long steps usually take: asked once; what cannot be asked is not compared."""
+        if self._usual is None:
+            self._usual = {}
+            with suppress(OpsError):
+                self._usual = await read_usual(self._actions, run)
+        return self._usual
+
+    async def _look_who_is_waited_for(self, run: WorkflowRun) -> None:
+        if run.status != "waiting":
+            self._waits = ""
+            return
+        pending = await self._actions.pending(run)
+        environments = [one.environment for one in pending]
+        now = "+".join(environments)
+        if not pending or now == self._waits:
+            return
+        self._waits = now
+        self._waited[f"{run.attempt}/{now}"] += 1
+        who = [login for one in pending for login in one.reviewers]
+        self._tell([waiting_moment(run, environments, who, time=self._waited[f"{run.attempt}/{now}"])])
+
+    async def _look_at_log(self, job: Job) -> None:
+        try:
+            text = await self._actions.job_log(job)
+        except Declined as error:
+            if error.status != _GONE:
+                raise
+            self._logs.add(job.id)
+            self._tell(
+                [note(f"log/{job.id}", f"GitHub has deleted the log of {job.name}", level=LogLevel.WARN)]
+            )
+            return
+        if text is None:
+            return
+        self._logs.add(job.id)
+        # parsing 50,000 lines takes a second: not on the loop that draws
+        self._tell(
+            await asyncio.to_thread(log_moments, job, text, Counter(self._heard), after=self._first_heard)
+        )
+        await self._keep(lambda kept: kept.keep_log(job.id, text))
+
+    async def _keep(self, keep: Callable[[KeptRun], None]) -> None:
+        """Keep something of the run beside the journal; that it cannot be is told."""
+        if self._journal is None or self.run is None:
+            return
+        kept = KeptRun(self._journal, self.run.id, self.run.attempt)
+        try:
+            await asyncio.to_thread(keep, kept)
+        except OpsError as error:
+            self._tell([note("kept", str(error), level=LogLevel.WARN)])
 
     async def _tail(self, name: str, link: HostLink) -> None:
         """The host's log, from its beginning, again and again until it is cancelled."""
@@ -162,6 +236,7 @@ class Watch:
             self._tell([note("github", f"GitHub: {error}", level=LogLevel.WARN)])
 
     def _calm(self) -> None:
+        self._failures = 0
         if self._trouble:
             self._trouble = ""
             self._tell([note("github", "GitHub answers again")])
@@ -206,6 +281,13 @@ class _Reading:
                 )
             )
         return found
+
+
+def _is_final(error: OpsError) -> bool:
+    """Whether asking again changes nothing: a refusal, or what is not there (any more)."""
+    if isinstance(error, Declined):
+        return error.status in _FINAL
+    return isinstance(error, LinkError) and error.fault in (Fault.AUTH, Fault.CONFIG)
 
 
 def _has_log(job: Job) -> bool:

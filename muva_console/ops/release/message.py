@@ -90,10 +90,14 @@ def render(message: str, facts: Facts) -> str:
 
 async def message_for(message: str, ctx: CheckContext) -> str:
     """A message about the context's environment, filled by looking. Raises OpsError for an unknown one."""
+    return render(message, await facts_for(message, ctx))
+
+
+async def facts_for(message: str, ctx: CheckContext) -> Facts:
+    """What a message about the context's environment says. Raises OpsError for an unknown one."""
     if message not in MESSAGES:
         raise _no_such(message)
-    facts = await (_before(ctx) if message == PENDING else _after(ctx, changes=message == DEPLOYED))
-    return render(message, facts)
+    return await (_before(ctx) if message == PENDING else _after(ctx, changes=message == DEPLOYED))
 
 
 def _no_such(message: str) -> OpsError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from muva_console.ops.errors import ConfigError, LinkError, OpsError
-from muva_console.ops.readings import Exit, Level, worst
+from muva_console.ops.readings import Exit, Level, utc_now, worst
 from muva_console.ops.runbooks.load import find_runbook
 from muva_console.ops.runbooks.model import Runbook
 from muva_console.ops.runbooks.run import Run, Word
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from muva_console.ops.operations import Operation
     from muva_console.ops.workspace import Workspace
 
+RECORD = "deploy-record"
+"""The act that writes a deployment down, whatever became of it."""
 PATIENCE = 3600.0
 """Seconds that something may stay as it is while it is waited for. Ours: an approval may take its time."""
 SEEN_WITHIN = 60.0
@@ -83,6 +85,8 @@ class Leader:
         self._approve = approve
         self._patience = patience
         self._left: set[str] = set()
+        self._looked: set[str] = set()
+        self._began = utc_now()
         self._told: dict[str, tuple[State, Level, str]] = {}
         self._acted: dict[str, float] = {}
         self._since: tuple[str, str, float] = ("", "", 0.0)
@@ -109,6 +113,8 @@ class Leader:
         item = move.item
         if item is None:
             return await self._end(view)
+        if move.turn is Turn.STOP and self._looks_again(item):
+            return None
         reason = self._overrides.pop(item.id, "") if move.turn in (Turn.STOP, Turn.WAIT) else ""
         if reason:
             await self._walk.answer(item.id, Word.OVERRIDDEN, note=reason)
@@ -122,9 +128,22 @@ class Leader:
                 self._walk.sense([item.id])  # found before this was begun: it may be mended meanwhile
                 return None
             case Turn.STOP:
+                if item.red:
+                    await self._record(view)
                 return _stopped(view, item)
             case _:
                 return None
+
+    def _looks_again(self, item: ItemView) -> bool:
+        """Whether what stops it was found before it began to lead, and is looked at again: somebody may have
+        mended it since.
+        """
+        found = [finding.at for finding in item.findings]
+        if not item.step.sensed or item.id in self._looked or not found or min(found) >= self._began:
+            return False
+        self._looked.add(item.id)
+        self._walk.sense([item.id], again=True)
+        return True
 
     async def _act(self, view: RunView, item: ItemView) -> Ending | None:
         done = self._acted.get(item.id)
@@ -138,6 +157,9 @@ class Leader:
             operation = await self._walk.operation(item.id)
             text = await self._face.act(item, operation)
         except OpsError as error:
+            if message and _already(error):
+                await self._walk.answer(item.id, Word.YES, note=error.what)
+                return None
             if message:  # nothing depends on it: it is sent by hand
                 self._left.add(item.id)
                 return None
@@ -156,6 +178,20 @@ class Leader:
             self._acted[item.id] = time.monotonic()
             self._walk.acted(item.id)
         return None
+
+    async def _record(self, view: RunView) -> None:
+        """Write down what has come to a bad end, where it has one: of what went well alone no figure can be
+        made.
+        """
+        from muva_console.ops.deploys.acts import operation_for
+
+        item = next((one for one in view.items if one.step.operation == RECORD and one.open), None)
+        if item is None:
+            return
+        try:
+            await self._face.act(item, await operation_for(RECORD, self._walk.context_of(item.step)))
+        except OpsError:
+            return
 
     def _out_of_patience(self, view: RunView, item: ItemView) -> Ending | None:
         name, summary, since = self._since

@@ -464,6 +464,8 @@ class Walk:
             with suppress(TimeoutError):
                 async with asyncio.timeout(BASIS_TIMEOUT):
                     await self._basis_read.wait()
+        if any(self._basis.get(on, sha) != sha for on, sha in found.items()):
+            self.look_again()  # the round saw another world than the last look did: one of them is old
         known = {**self._basis, **found}
         return {on: known[on] for on in step.depends if on in known}
 

@@ -1,0 +1,3 @@
+from tests.cli.conftest import muva
+
+__all__ = ["muva"]
