@@ -233,18 +233,6 @@ async def test_an_open_run_is_gone_on_with_where_it_is_for_this_commit_or_under_
     assert await open_run(console(), "production", BOOK, "v2.0.0") is None
 
 
-async def test_what_stopped_it_before_is_looked_at_again_before_it_stops_anew(
-    console: Open, world: dict[str, str]
-) -> None:
-    world |= {"look": FAIL}
-    workspace = console()
-    walk = await Walk.begin(workspace, BOOK, "production")
-    assert (await Leader(walk, Face(walk)).lead()).status == Exit.BAD
-    world |= {"look": OK, "merge": OK, "approve": OK, "run": OK}  # mended meanwhile, outside of the console
-    again = await Walk.resume(workspace, walk.run.id)
-    assert (await Leader(again, Face(again)).lead()).status == Exit.OK
-
-
 @given(st.dictionaries(st.sampled_from(SENSED), st.sampled_from([OK, PENDING, FAIL, WARN, UNKNOWN])))
 def test_the_next_turn_is_the_first_item_that_is_not_well(found: dict[str, str]) -> None:
     of = view(found)

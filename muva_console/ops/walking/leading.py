@@ -124,9 +124,6 @@ class Leader:
                 return await self._act(view, item)
             case Turn.WAIT:
                 return self._out_of_patience(view, item)
-            case Turn.STOP if item.step.sensed and not self._walk.looked(item.id):
-                self._walk.sense([item.id])  # found before this was begun: it may be mended meanwhile
-                return None
             case Turn.STOP:
                 if item.red:
                     await self._record(view)

@@ -237,10 +237,6 @@ class Walk:
             return list(ready(view))
         return [item.id for item in view.items if item.step.sensed and (not item.findings or item.expired)]
 
-    def looked(self, id: str) -> bool:
-        """Whether this walk has sensed an item itself, or is at it: what a run had before may be past."""
-        return id in self._looked or id in self._sensing
-
     def look_again(self) -> None:
         """Look now whether what the items hang on has changed."""
         self._look_again.set()
