@@ -44,6 +44,14 @@ _COMMANDS = {
         "muva_console.cli.deploy",
         "The deployment runbook, led: merged or released, followed, verified, recorded, told.",
     ),
+    "incident": (
+        "muva_console.cli.incident",
+        "Incidents: open, note, hand over, stable, close, and the post-mortem.",
+    ),
+    "hotfix": (
+        "muva_console.cli.hotfix",
+        "The hotfix runbook, led: branch, minimal change, test, review, live, carried back.",
+    ),
     "runs": ("muva_console.cli.runs", "The workflows' runs on GitHub: list, watch live, read the log."),
     "migrations": (
         "muva_console.cli.migrations",

@@ -107,15 +107,15 @@ def deploy(
                 return await _detached(
                     workspace, walk, approve=approve, yes=yes, confirm=confirm, as_json=as_json
                 )
-            face = _Narrator(workspace, yes=yes, confirm=confirm, plan_only=plan_only)
+            face = Narrator(workspace, yes=yes, confirm=confirm, plan_only=plan_only)
             leader = Leader(walk, face, overrides=passed, approve=approve, patience=patience * 60.0)
             ending = await leader.lead()
-            return _ended(ending, face, as_json=as_json)
+            return told_ending(ending, face, as_json=as_json, command=f"muva deploy --env {of}")
 
     return wait(run)
 
 
-class _Narrator:
+class Narrator:
     """Tells on standard error what happens, and asks for what an act's tier wants."""
 
     def __init__(self, workspace: Workspace, *, yes: bool, confirm: str, plan_only: bool) -> None:
@@ -167,7 +167,8 @@ def _opened(walk: Walk, *, before: bool) -> None:
     click.echo(f"{run.runbook.title}: {goes} ({begun})", err=True)
 
 
-def _ended(ending: Ending, face: _Narrator, *, as_json: bool) -> int:
+def told_ending(ending: Ending, face: Narrator, *, as_json: bool, command: str) -> int:
+    """Tell how it ended, and return the exit status; `command` goes on with it."""
     from muva_console.ops.runbooks.export import as_data
 
     view, item = ending.view, ending.item
@@ -184,7 +185,7 @@ def _ended(ending: Ending, face: _Narrator, *, as_json: bool) -> int:
         click.echo(f"muva: it stopped at “{item.step.title}”: {ending.why}", err=True)
         if ending.next:
             click.echo(f"  {ending.next}", err=True)
-        click.echo(f"  go on with it: muva deploy --env {view.run.environment}", err=True)
+        click.echo(f"  go on with it: {command}", err=True)
     return status
 
 

@@ -21,6 +21,7 @@ from muva_console.ops.readings import Exit
 
 if TYPE_CHECKING:
     from muva_console.ops.diagnosis.model import Diagnosis
+    from muva_console.ops.workspace import Workspace
 
 
 @click.command()
@@ -40,7 +41,9 @@ def diagnose(invocation: Invocation, environment: str | None, as_json: bool) -> 
         async with invocation.workspace() as workspace:
             of = environment_of(workspace, environment)
             await workspace.prepare()
-            return [state async for state in watch(of) if isinstance(state, Diagnosis)][-1]
+            told = [state async for state in watch(of) if isinstance(state, Diagnosis)][-1]
+            await _keep(workspace, told, production=of.config.production)
+            return told
 
     told = wait(answer)
     if as_json:
@@ -51,6 +54,22 @@ def diagnose(invocation: Invocation, environment: str | None, as_json: bool) -> 
     if not told.scenarios:
         return Exit.CANNOT_TELL
     return Exit.OK if told.scenarios[0].id == "healthy" else Exit.BAD
+
+
+async def _keep(workspace: Workspace, told: Diagnosis, *, production: bool) -> None:
+    """Into the journal; a first red verdict of production opens an incident. Nothing in read-only mode."""
+    from muva_console.ops.incidents.verdicts import keep_verdict
+    from muva_console.ops.journal.errors import JournalError
+
+    if workspace.read_only:
+        return
+    try:
+        opened = await keep_verdict(workspace.journal, told, opens=production)
+    except JournalError as error:  # what was seen is told all the same
+        click.echo(f"muva: the verdict was not kept: {error}", err=True)
+        return
+    if opened is not None:
+        click.echo(f"muva: {opened.name} was opened with this verdict; muva incident show", err=True)
 
 
 def _print(told: Diagnosis) -> None:

@@ -93,6 +93,8 @@ RELEASE_SOURCES = [
     "muva_console.ops.deploys.close_act",
     "muva_console.ops.emergency.processes",
     "muva_console.ops.emergency.daemon",
+    "muva_console.ops.deploys.hotfix_acts",
+    "muva_console.ops.deploys.backport",
 ]
 """Likewise, the checks that runbooks name beside those: what goes out, and what has gone out."""
 
@@ -176,6 +178,8 @@ class CheckContext:
         release = self.going_out()
         source, target, commit = release.source_branch, release.target_branch, release.commit
         repository = release.repository
+        if release.may_be_gone:
+            return await self._once("outgoing", release.left)
         if commit:
             return await self._once("outgoing", lambda: repository.outgoing(source, target, at=commit))
         return await self._once("outgoing", lambda: repository.outgoing(source, target))

@@ -18,7 +18,7 @@ from muva_console.ops.operations import EventKind
 from muva_console.ops.performer import Confirmation
 from muva_console.ops.readings import Level
 from muva_console.ops.runbooks.load import PLAYBOOK, find_runbook
-from muva_console.ops.runbooks.standing import State
+from muva_console.ops.runbooks.standing import ItemView, RunView, State
 from muva_console.ops.walking.walk import Walk
 from muva_console.ops.workspace import Workspace
 from tests.diagnosis.test_scenarios import TABLE, WELL
@@ -34,9 +34,15 @@ def test_every_scenario_but_health_opens_a_runbook_that_is_there() -> None:
         assert bool(first.runbook) is (name != "healthy"), name
 
 
+def _item(view: RunView, name: str) -> ItemView:
+    found = view.item(name)
+    assert found is not None
+    return found
+
+
 async def _act(workspace: Workspace, walk: Walk, item: str) -> None:
     """Do an item's act as an engineer would, once it is offered."""
-    await until(walk, lambda view: view.item(item).actable)
+    await until(walk, lambda view: _item(view, item).actable)
     operation = await walk.operation(item)
     plan = await workspace.performer.prepare(operation)
     word = Confirmation(confirmed=True, typed=plan.environment)
@@ -53,8 +59,8 @@ async def _walked(workspace: Workspace, book: str, environment: str, *acts: str)
             await _act(workspace, walk, item)
         wanted = [*acts, "health"]
         async with asyncio.timeout(2 * HANG):
-            view = await until(walk, lambda view: all(view.item(one).level is Level.OK for one in wanted))
-        assert all(view.item(one).state is State.SENSED for one in wanted)
+            view = await until(walk, lambda view: all(_item(view, one).level is Level.OK for one in wanted))
+        assert all(_item(view, one).state is State.SENSED for one in wanted)
     finally:
         await walk.close()
 

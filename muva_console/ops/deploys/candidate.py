@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from muva_console.ops.checks import CheckContext
 from muva_console.ops.deploys.deed import github_of, workshop_of
+from muva_console.ops.deploys.hotfix import PARAMETER, hotfix_of
 from muva_console.ops.deploys.version import (
     PREFIX,
     asked_version,
@@ -50,16 +51,18 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """The commits of the repository's tags ``v…``."""
     note: str = ""
     """What was asked for and is not heeded."""
+    hotfix: str = ""
+    """The branch of a hotfix; empty for a release, whose branch has its version's name."""
 
     @property
     def name(self) -> str:
-        """``v1.2.0``, its tag."""
-        return f"v{self.version}"
+        """``v1.2.0``, its tag; of a hotfix its branch."""
+        return self.hotfix or f"v{self.version}"
 
     @property
     def branch(self) -> str:
         """``prod/v1.2.0``."""
-        return f"{PREFIX}{self.version}"
+        return self.hotfix or f"{PREFIX}{self.version}"
 
     @property
     def merged(self) -> bool:
@@ -88,6 +91,18 @@ async def _find(ctx: CheckContext) -> Candidate:
     heads, refs = await asyncio.gather(workshop.heads(), bench.refs("refs/tags/v*"))
     tags = {name.removeprefix(_TAGS): sha for name, sha in refs.items() if name.startswith(_TAGS)}
     last = await last_version(workshop, outgoing.base, tags)
+    if ctx.parameters.get(PARAMETER):
+        hotfix = await hotfix_of(ctx)
+        return Candidate(
+            version=last,
+            last=last,
+            why="asked for",
+            outgoing=outgoing,
+            head=hotfix.head,
+            pull=hotfix.pull,
+            tags=tags,
+            hotfix=hotfix.branch,
+        )
     finder = _Finder(ctx, outgoing, heads, tags, last)
     return await finder.find(str(ctx.parameters.get("version", "") or ""))
 

@@ -20,13 +20,16 @@ Further = Callable[[Bench, Path, Author, str], Awaitable[str]]
 class ConflictError(OpsError):
     """Two branches that cannot be merged without somebody who knows. Nothing has been changed."""
 
-    def __init__(self, source: str, target: str, merged: Merged) -> None:
+    def __init__(
+        self, source: str, target: str, merged: Merged, *, how: str = "merged into", next: str = ""
+    ) -> None:
         count = merged.all_conflicts
         super().__init__(
-            f"{source} cannot be merged into {target}: {count} {'file is' if count == 1 else 'files are'} "
+            f"{source} cannot be {how} {target}: {count} {'file is' if count == 1 else 'files are'} "
             "in conflict",
-            means="nothing was merged and nothing was pushed",
-            next=f"Merge {target} into {source} in your checkout, resolve it there, and have it reviewed.",
+            means=f"nothing was {how.partition(' ')[0]} and nothing was pushed",
+            next=next
+            or f"Merge {target} into {source} in your checkout, resolve it there, and have it reviewed.",
         )
         self.conflicts: tuple[Conflict, ...] = merged.conflicts
         self.source, self.target = source, target

@@ -51,10 +51,16 @@ async def _look(ctx: CheckContext) -> _Asked:
         pull=pull,
         reviewed=tuple(sorted(reviewed)),
         reviewers=tuple(one for one in names if one.lower() != author and _asked_as(one) not in asked),
-        labels=tuple(one for one in config.labels if one.lower() not in {x.lower() for x in pull.labels}),
+        labels=tuple(one for one in _labels(ctx) if one.lower() not in {x.lower() for x in pull.labels}),
         author=author in {one.lower() for one in names},
         configured=bool(names),
     )
+
+
+def _labels(ctx: CheckContext) -> tuple[str, ...]:
+    """Those of the step (a hotfix's ``urgent``), else the configured ones."""
+    told = ctx.parameters.get("labels")
+    return tuple(map(str, told)) if isinstance(told, list | tuple) else ctx.config.github.labels
 
 
 def _asked_as(name: str) -> str:

@@ -260,6 +260,10 @@ class Workshop:
             task = self._benching = asyncio.create_task(self._bench(), name="bench")
         return await asyncio.shield(task)
 
+    async def git(self) -> Git:
+        """Git in the copy, for what reads it. Raises LinkError."""
+        return await self._git()
+
     def expire(self) -> None:
         """Fetch at the next question, however fresh the last fetch is: something has been changed."""
         self._fetched, self._expired = float("-inf"), True

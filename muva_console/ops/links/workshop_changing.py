@@ -136,7 +136,7 @@ class Bench:
         if result.exit_status == 0:
             sha = await git.text("rev-parse", "--verify", "HEAD")
             return Merged(sha=sha, forwarded=sha in (other, before))
-        conflicts, number = await self._conflicts(git, tree, names)
+        conflicts, number = await self.conflicts(git, tree, names)
         if not conflicts:
             raise explain(result.output, where="merge")
         return Merged(conflicts=conflicts, all_conflicts=number)
@@ -204,6 +204,15 @@ class Bench:
             error.fault, error.what, head=head, where=error.where, means=means, next=next_step
         ) from error
 
+    async def within(self, tree: Path) -> Git:
+        """Git within a worktree of the copy."""
+        return await _in_tree(self._git, tree)
+
+    def committing(self, author: Author) -> dict[str, str]:
+        """What git is told for commits that keep their authors: who commits, and how commits are signed."""
+        told = self._as(author)
+        return {key: value for key, value in told.items() if not key.startswith("GIT_AUTHOR_")}
+
     def _as(self, author: Author) -> dict[str, str]:
         signing = [(key, value) for key, value in self.settings.items() if not key.startswith("user.name")]
         return {
@@ -222,9 +231,10 @@ class Bench:
         )
         return result.exit_status == 0
 
-    async def _conflicts(
+    async def conflicts(
         self, git: Git, tree: Path, names: tuple[str, str]
     ) -> tuple[tuple[Conflict, ...], int]:
+        """The files of a worktree that are in conflict, and how many there are."""
         result = await git.run("ls-files", "-z", "--unmerged")
         stages: dict[str, set[str]] = {}
         for entry in result.stdout.split(b"\0"):

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from muva_console.ops.errors import Fault, LinkError
+
 if TYPE_CHECKING:
     from muva_console.config.model import Secret
     from muva_console.ops.checks import CheckContext
     from muva_console.ops.journal.store import Journal
     from muva_console.ops.links.base import CommandLog
     from muva_console.ops.links.github import GitHubLink
+    from muva_console.ops.links.outgoing import Outgoing
     from muva_console.ops.links.source import Source
 
 
@@ -36,3 +39,18 @@ class Release:
     """Where outputs of commands are kept; None to keep none."""
     commit: str = ""
     """The commit that goes out, where a run was begun for one; empty for the head of `source_branch`."""
+    may_be_gone: bool = False
+    """`source_branch` may be deleted once it is merged (a setting of repositories): nothing is left to go."""
+
+    async def left(self) -> Outgoing:
+        """What the source branch has that the target has not; nothing where it is gone. Raises LinkError."""
+        source, target = self.source_branch, self.target_branch
+        try:
+            return await self.repository.outgoing(source, target)
+        except LinkError as error:
+            if error.fault is not Fault.MISSING:
+                raise
+            heads, _ = await self.repository.known_heads()
+            if source in heads or target not in heads:
+                raise
+            return await self.repository.outgoing(target, target)

@@ -35,6 +35,7 @@ PLAYBOOK = (
     "post-deploy-production",
     "deploy-staging",
     "deploy-production",
+    "hotfix",
     "notify",
     "post-rollback",
     "emergency-service-down",

@@ -16,6 +16,8 @@ from muva_console.ops.runbooks.model import Basis
 if TYPE_CHECKING:
     from muva_console.ops.workspace import Workspace
 
+HOTFIX = "hotfix"
+"""What `given` calls the branch of a hotfix, which goes out in the place of the source environment's."""
 SOURCE = "source"
 """What a step's `of` calls the environment that the code comes from."""
 
@@ -78,8 +80,9 @@ def look(
     before = workspace.previous(environment)
     target = workspace.environments[environment].context()
     source = workspace.environments[before].context() if before is not None else None
+    hotfix = (given or {}).get(HOTFIX, "")
     release = Release(
-        source_branch=(source or target).environment.branch,
+        source_branch=hotfix or (source or target).environment.branch,
         target_branch=target.environment.branch,
         repository=workspace.workshop,
         journal=workspace.journal,
@@ -88,7 +91,8 @@ def look(
         github=workspace.github,
         commands=workspace.commands,
         folder=folder,
-        commit=commit,
+        commit="" if hotfix else commit,
+        may_be_gone=bool(hotfix),
     )
     others = {
         name: ops.context()

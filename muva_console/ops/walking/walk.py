@@ -42,7 +42,7 @@ from muva_console.ops.runbooks.saying import may_say
 from muva_console.ops.runbooks.standing import RunView, State, ready, stand, summary_of
 from muva_console.ops.text import sanitise_line
 from muva_console.ops.walking.basis import read_basis
-from muva_console.ops.walking.looking import Look, look
+from muva_console.ops.walking.looking import HOTFIX, Look, look
 from muva_console.ops.walking.once import about_of, steps_for
 from muva_console.ops.walking.runs import read_run
 from muva_console.ops.walking.sensing import sense
@@ -67,7 +67,7 @@ WRITE_EVERY = 60.0
 again. Ours: a run of ten minutes is ten entries."""
 COMMIT, VERSION = "commit", "version"
 """What `Run.about` calls the commit that a run of an ordered runbook is for, and the version asked for."""
-GIVEN = (VERSION,)
+GIVEN = (VERSION, HOTFIX, "summary", "incident")
 NOTE_CAP = 2000
 TAIL = 60
 """Lines of output kept in sight of an item that is being sensed; all of them are in the kept output."""
