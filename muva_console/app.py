@@ -90,6 +90,12 @@ def _health() -> Screen[Any]:
     return Health()
 
 
+def _emergency() -> Screen[Any]:
+    from muva_console.screens.emergency import Emergency
+
+    return Emergency()
+
+
 def _journal() -> Screen[Any]:
     from muva_console.screens.journal import JournalScreen
 
@@ -101,8 +107,8 @@ class MuvaApp(UnendingApp):
 
     TITLE = "muva"
     HELP = (
-        "`1` `2` `3` `4` `5` `6` `9` switch modes, `e` the environment. `:` finds every command. "
-        "`@` shows what the console ran on your behalf."
+        "`1` to `7` and `9` switch modes, `e` the environment; `!` looks at once what is wrong. "
+        "`:` finds every command. `@` shows what the console ran on your behalf."
     )
     COMMAND_PALETTE_BINDING = "ctrl+p"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
@@ -113,6 +119,7 @@ class MuvaApp(UnendingApp):
         "migrations": _migrations,
         "processes": _processes,
         "health": _health,
+        "emergency": _emergency,
         "journal": _journal,
     }
     DEFAULT_MODE = "opening"
@@ -389,6 +396,17 @@ class MuvaApp(UnendingApp):
         """Go to a mode; a dialog must be answered first, or it would be left behind in the other mode."""
         if name != self.current_mode and len(self.screen_stack) == 1:
             self.switch_mode(name)
+
+    async def action_emergency(self) -> None:
+        """Look what is wrong with the environment in hand, at once."""
+        from muva_console.screens.emergency import Emergency
+
+        if len(self.screen_stack) > 1:
+            return
+        await self.switch_mode("emergency")
+        screen = self.mode_screen
+        if isinstance(screen, Emergency):
+            screen.action_look()
 
     def on_mode_bar_picked(self, event: ModeBar.Picked) -> None:
         """A mode was clicked."""

@@ -18,6 +18,14 @@ EVERYWHERE: list[BindingType] = [
         )
         for mode in ALL_MODES
     ),
+    Binding(
+        "exclamation_mark",
+        "emergency",
+        "emergency",
+        key_display="!",
+        id="emergency",
+        tooltip="Look at everything at once: what is wrong, and what leads out of it",
+    ),
     Binding("r", "refresh", "refresh", id="refresh", tooltip="Ask everything in sight again, now"),
     Binding("p", "pause", "pause", id="pause", tooltip="Stop asking, or go on"),
     Binding("y", "copy", "copy", id="copy", tooltip="Copy the command behind what is selected"),

@@ -121,6 +121,7 @@ class WalkPane(Container):
         super().__init__(id=id)
         self.hand: Hand | None = None
         self._chosen_once = False
+        self._led_to = ""
         self._narrow: bool | None = None
         self._wanted: bool | None = None
         self._offered: object = None
@@ -199,7 +200,10 @@ class WalkPane(Container):
         self.items.fill(rows, empty=self._empty())
         if view is not None and not self._chosen_once:
             self._chosen_once = True
-            self.items.choose(view.next or next((item.id for item in view.items), ""))
+            self._led_to = view.next or next((item.id for item in view.items), "")
+            self.items.choose(self._led_to)
+        elif view is not None and self._led_to:
+            self._lead_to_act(view)
         if view is not None:
             begun = f"begun by {', then '.join(view.run.people)}" if view.run.people else ""
             self.items.face(Content.assemble("Items  ", muted(f"run {view.run.id[:8]}")), muted(begun))
@@ -208,6 +212,16 @@ class WalkPane(Container):
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
+
+    def _lead_to_act(self, view: RunView) -> None:
+        """Once, and unless the cursor was moved: to the first act that is found to be needed."""
+        if self.items.chosen != self._led_to:
+            self._led_to = ""
+            return
+        item = view.item(view.next)
+        if item is not None and item.state is State.PENDING and item.actable:
+            self._led_to = ""
+            self.items.choose(item.id)
 
     def _empty(self) -> list[Content]:
         hand = self.hand

@@ -38,9 +38,12 @@ class Reason(Dialog[str]):
     Reason #answers { height: 1; margin: 1 0 0 0; align-horizontal: right; }
     """
 
-    def __init__(self, title: str, lines: Sequence[str]) -> None:
+    def __init__(
+        self, title: str, lines: Sequence[str], *, field: str = "reason", answer: str = "Go on to the plan"
+    ) -> None:
         super().__init__()
         self._title, self._said = title, tuple(lines)
+        self._field, self._answer = field, answer
 
     def heading(self) -> str:
         """What is asked about."""
@@ -49,9 +52,11 @@ class Reason(Dialog[str]):
     def content(self) -> Iterable[Widget]:
         """What is so, the field, the answers."""
         yield Words([Content(line) for line in self._said])
-        yield Horizontal(Words([muted("reason")]), Input(id="reason", select_on_focus=False), classes="field")
         yield Horizontal(
-            Answer("Cancel", id="cancel"), Answer("Go on to the plan", id="go", disabled=True), id="answers"
+            Words([muted(self._field)]), Input(id="reason", select_on_focus=False), classes="field"
+        )
+        yield Horizontal(
+            Answer("Cancel", id="cancel"), Answer(self._answer, id="go", disabled=True), id="answers"
         )
 
     def on_mount(self) -> None:

@@ -31,6 +31,7 @@ ALL_MODES = (
     Mode("4", "migrations", "Migrations"),
     Mode("5", "processes", "Processes"),
     Mode("6", "health", "Health"),
+    Mode("7", "emergency", "Emergency"),
     Mode("9", "journal", "Journal"),
 )
 """The modes that work; a number that has no mode yet is left free."""

@@ -232,8 +232,9 @@ def in_order(items: tuple[ItemView, ...]) -> tuple[ItemView, ...]:
 
 
 def _next(opened: list[ItemView]) -> str:
-    """Red first, then what has expired or is unknown, then what only a person knows."""
+    """What an act would mend, then red, what has expired or is unknown, and what only a person knows."""
     ranked = [
+        [item for item in opened if item.state is State.PENDING and item.actable],
         [item for item in opened if item.red],
         [item for item in opened if item.state in (State.EXPIRED, State.SENSED)],
         [item for item in opened if item.state in FOR_A_PERSON],
