@@ -74,7 +74,7 @@ def playable() -> tuple[Fault, ...]:
 def chosen(names: Sequence[str], *, count: int = 1, lot: random.Random | None = None) -> tuple[Fault, ...]:
     """The faults of a play: those that are named, else `count` drawn by lot. Raises OpsError."""
     if not names:
-        return tuple((lot or random.SystemRandom()).sample(playable(), count))
+        return _drawn(count, lot or random.SystemRandom())
     found = tuple(broken.find(name) for name in dict.fromkeys(names))
     for fault in found:
         if not scenarios_of(fault):
@@ -83,6 +83,19 @@ def chosen(names: Sequence[str], *, count: int = 1, lot: random.Random | None = 
                 f"{fault.name} cannot be played: no diagnosis is made for it", next=f"One of: {known}."
             )
     return found
+
+
+def _drawn(count: int, lot: random.Random) -> tuple[Fault, ...]:
+    """Faults of different sorts (processes, releases, servers): two of one sort hide each other. Raises
+    OpsError where there are not so many sorts.
+    """
+    found: dict[str, Fault] = {}
+    known = playable()
+    for fault in lot.sample(known, len(known)):
+        found.setdefault(fault.break_in.__module__, fault)
+    if count > len(found):
+        raise OpsError(f"there are {len(found)} sorts of faults: so many at once can be drawn")
+    return tuple(found.values())[:count]
 
 
 class Playing:

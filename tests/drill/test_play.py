@@ -73,6 +73,9 @@ def test_what_is_drawn_can_be_played() -> None:
     drawn = [chosen((), count=2, lot=random.Random(seed)) for seed in range(30)]
     assert all(len({fault.name for fault in pair} & names) == 2 for pair in drawn)
     assert len({pair[0].name for pair in drawn}) > 2
+    assert all(one.break_in.__module__ != two.break_in.__module__ for one, two in drawn), (
+        "they hide each other"
+    )
     with pytest.raises(OpsError, match="cannot be played"):
         chosen(["planted-secret"])
 
