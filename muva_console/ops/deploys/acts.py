@@ -20,6 +20,8 @@ from muva_console.ops.text import sanitise_line
 
 INCIDENT = "incident"
 """The message that tells of the incident in hand, as it stands."""
+REVIEW = "hotfix-review"
+"""The message that asks for the review of a hotfix."""
 _HERE = "muva_console.ops.deploys."
 
 ACTS: dict[str, str] = {
@@ -69,7 +71,7 @@ async def notice(ctx: CheckContext) -> Notice:
         return Notice("-", environment=ctx.environment_name, channel=notices.channel, webhook=None)
     secret = ctx.going_out().secret
     message = str(ctx.parameters.get("message", ""))
-    if message == INCIDENT:
+    if message in (INCIDENT, REVIEW):
         return Notice(
             await message_text(ctx),
             environment=ctx.environment_name,
@@ -90,6 +92,10 @@ async def notice(ctx: CheckContext) -> Notice:
 async def message_text(ctx: CheckContext) -> str:
     """The message of such a step, to be copied by hand. Raises OpsError where it names none that is known."""
     message = str(ctx.parameters.get("message", ""))
+    if message == REVIEW:
+        from muva_console.ops.deploys.hotfix_pull import review_message
+
+        return await review_message(ctx)
     if message != INCIDENT:
         return await message_for(message, ctx)
     from muva_console.ops.incidents.checks import message_in_hand
