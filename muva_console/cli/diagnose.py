@@ -84,5 +84,7 @@ def _print(told: Diagnosis) -> None:
                 click.echo(f"     {mark} {fact}")
         if one.tell_apart:
             click.echo(f"     what would tell: {one.tell_apart}")
+        if one.runbook:
+            click.echo(f"     what helps: the runbook {one.runbook}, in the console: 7, enter")
     if told.cannot_tell:
         click.echo(f"  {told.cannot_tell}")

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec import structs
 
@@ -29,11 +29,24 @@ if TYPE_CHECKING:
     from muva_console.ops.links.outgoing import Outgoing
     from muva_console.ops.links.postgres import PostgresLink
     from muva_console.ops.links.web import WebLink
+    from muva_console.ops.operations import Operation
     from muva_console.ops.pm2.model import ProcessList
+    from muva_console.ops.process_operations import Action
     from muva_console.ops.release.context import Release
     from muva_console.ops.resources import HostResources
 
 T = TypeVar("T")
+
+
+class Operate(Protocol):
+    """Makes an act on a process of one host."""
+
+    def __call__(
+        self, action: Action, host: str, process: str, *, pm_id: int | None = None, limit: int | None = None
+    ) -> Operation:
+        """Whether it may be done is the performer's to say."""
+        ...
+
 
 GOOD_FOR = 120.0
 """Seconds for which a finding may be believed. Ours: four of the console's usual intervals."""
@@ -78,6 +91,8 @@ RELEASE_SOURCES = [
     "muva_console.ops.deploys.record_act",
     "muva_console.ops.deploys.publish_act",
     "muva_console.ops.deploys.close_act",
+    "muva_console.ops.emergency.processes",
+    "muva_console.ops.emergency.daemon",
     "muva_console.ops.deploys.hotfix_acts",
     "muva_console.ops.deploys.backport",
     "muva_console.ops.incidents.checks",
@@ -105,6 +120,8 @@ class CheckContext:
     """Likewise, by host."""
     take_processes: Mapping[str, Callable[[], Awaitable[ProcessList]]] = field(default_factory=dict)
     """How PM2 is read, by host."""
+    operate: Operate | None = None
+    """Makes an act on a process: action, host, name, its number, a limit. None where none are made."""
     release: Release | None = None
     """What is going out to this environment; None outside of a runbook's walk."""
     parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -148,6 +148,7 @@ class EnvironmentOps:
             take_database=self._database,
             take_resources=self._resources,
             take_processes={host: self._workspace.processes(host) for host in self.hosts},
+            operate=self.process_operation,
         )
 
     async def read_health(self) -> HealthReport:

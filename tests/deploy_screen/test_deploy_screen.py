@@ -93,11 +93,11 @@ class World:
         async def read(_: object, environment: str) -> Deployments:
             return Deployments(environment=environment, **self.known)
 
-        def watch(_: object, __: str, run: WorkflowRun) -> Made:
+        def watch(_: object, run: WorkflowRun) -> Made:
             return self.watches.setdefault(run.id, WATCHES[run.id]())
 
         patch.setattr(deploy, "read_deployments", read)
-        patch.setattr(deploy, "watch_of", watch)
+        patch.setattr(deploy, "watch_run", watch)
 
 
 @pytest.fixture

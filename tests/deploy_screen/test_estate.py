@@ -63,7 +63,8 @@ async def _seen(estate: Estate, workspace: Workspace, engine: Engine, clone: Pat
             await pilot.press("r")
             await pilot.pause(0.3)
         assert watch.run.conclusion == "success"
-        assert "succeeded in" in text_of(app)
+        while "succeeded in" not in text_of(app):  # the head is drawn once a second
+            await pilot.pause(0.1)
 
 
 def _over(screen: Deploy) -> bool:

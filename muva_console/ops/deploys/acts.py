@@ -23,6 +23,7 @@ INCIDENT = "incident"
 REVIEW = "hotfix-review"
 """The message that asks for the review of a hotfix."""
 _HERE = "muva_console.ops.deploys."
+_EMERGENCY = "muva_console.ops.emergency."
 
 ACTS: dict[str, str] = {
     NOTIFY: f"{_HERE}acts:notice",
@@ -40,6 +41,10 @@ ACTS: dict[str, str] = {
     "deploy-record": f"{_HERE}record_act:factory",
     "release-publish": f"{_HERE}publish_act:factory",
     "release-close-issues": f"{_HERE}close_act:factory",
+    "process-start": f"{_EMERGENCY}processes:start",
+    "process-restart": f"{_EMERGENCY}processes:restart",
+    "process-memory-limit": f"{_EMERGENCY}processes:raise_limit",
+    "pm2-resurrect": f"{_EMERGENCY}daemon:factory",
     "hotfix-branch": f"{_HERE}hotfix_acts:branch_factory",
     "hotfix-staging": f"{_HERE}hotfix_acts:staging_factory",
     "hotfix-pull": f"{_HERE}hotfix_pull:factory",

@@ -52,6 +52,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     against: tuple[str, ...] = ()
     tell_apart: str = ""
     """What would tell it from the others."""
+    runbook: str = ""
+    """The id of the runbook that mends it; empty where there is none."""
 
 
 class ProbeState(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muva_console.ops.diagnosis.model import Facts, Scenario
+from muva_console.ops.diagnosis.runbooks import runbook_for
 
 SURE, POSSIBLE = "very likely", "possible"
 _NEEDED = {
@@ -33,6 +34,7 @@ def rank(facts: Facts) -> tuple[Scenario, ...]:
                 supports=supports,
                 against=(against,) if against else (),
                 tell_apart=apart,
+                runbook=runbook_for(id),
             )
         )
 

@@ -39,6 +39,15 @@ PLAYBOOK = (
     "hotfix",
     "notify",
     "post-rollback",
+    "emergency-service-down",
+    "emergency-crash-loop",
+    "emergency-memory",
+    "emergency-database",
+    "emergency-migration",
+    "emergency-disk",
+    "emergency-host",
+    "emergency-edge",
+    "emergency-slow",
     "contacts",
 )
 """The playbook's own runbooks, in its order."""
