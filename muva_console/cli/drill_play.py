@@ -42,7 +42,10 @@ def play_lines(play: Play) -> list[str]:
     lines += [f"  did        {one.outcome}: {one.text} ({one.by}, {_spell(one.took)})" for one in play.done]
     if not play.done:
         lines.append("  did        nothing that is in the journal: what is done by hand is not in it")
-    lines += [f"  needed     {one.name}: {one.needed}" for one in play.faults]
+    lines += [f"  walked     {name}" for name in play.walked]
+    for one in play.faults:
+        book = f" (runbook {one.runbook})" if one.runbook else ""
+        lines.append(f"  needed     {one.name}: {one.needed}{book}")
     return lines
 
 

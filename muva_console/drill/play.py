@@ -25,10 +25,12 @@ from muva_console.drill.plays import Broken, Done, Play
 from muva_console.drill.state import Estate
 from muva_console.ops.diagnosis.diagnose import watch
 from muva_console.ops.diagnosis.model import Diagnosis
+from muva_console.ops.diagnosis.runbooks import runbook_for
 from muva_console.ops.errors import OpsError
 from muva_console.ops.incidents.verdicts import SUBJECT, keep_verdict, state_of
 from muva_console.ops.journal.model import Entry, Filter, Kind
 from muva_console.ops.readings import utc_now
+from muva_console.ops.runbooks.run import RunKind
 from muva_console.ops.text import sanitise_line
 from muva_console.ops.workspace import Workspace
 
@@ -215,6 +217,7 @@ class _Watcher:
                 environment=one.environment,
                 scenarios=scenarios_of(one),
                 needed=one.undone,
+                runbook=runbook_for(scenarios_of(one)[0]),
             )
             for one in faults
         ]
@@ -312,6 +315,7 @@ class _Watcher:
                 if _is_verdict(one)
             ),
             done=_done(entries),
+            walked=tuple(dict.fromkeys(one.subject for one in entries if one.kind == RunKind.BEGUN)),
         )
 
 

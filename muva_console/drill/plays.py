@@ -35,6 +35,8 @@ class Broken(Struct, frozen=True, kw_only=True):
     """The verdicts that are right."""
     needed: str
     """How it is undone."""
+    runbook: str = ""
+    """The runbook that the right verdict opens; empty where it opens none."""
     diagnosed_at: datetime | None = None
     """When a kept verdict first named it; None where none did."""
 
@@ -61,6 +63,8 @@ class Play(Struct, frozen=True, kw_only=True):
     verdicts: tuple[str, ...] = ()
     """The verdicts that were seen, in their order."""
     done: tuple[Done, ...] = ()
+    walked: tuple[str, ...] = ()
+    """The runbooks that were begun."""
 
     @property
     def diagnosed_at(self) -> datetime | None:

@@ -88,6 +88,10 @@ async def _mended_by_an_engineer(estate: Estate, muva: Muva) -> Answer:
         if told.status == 1:
             break
         assert time.monotonic() < ends, told.out
+    begun = await muva(
+        "checklist", "emergency-service-down", "--env", "production", "--begin", config=estate.config
+    )
+    assert "NO-GO" in begun.out, begun.err
     async with opened(estate.config) as workspace:
         operation = workspace.environments["production"].process_operation(
             Action.RESTART, "vps", "muva-production"
@@ -104,7 +108,7 @@ async def test_a_play_takes_the_time_to_detect_diagnose_and_recover(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     where = ("--dir", str(breakable_estate.directory))
-    words = ("drill", "play", "process-stopped", *where, "--within", "0s", "--json")
+    words = ("drill", "play", "process-stopped", *where, "--within", "0s", "--patience", "2m", "--json")
     done, seen = await asyncio.gather(
         muva(*words, timeout=3 * HANG), _mended_by_an_engineer(breakable_estate, muva)
     )
@@ -117,6 +121,8 @@ async def test_a_play_takes_the_time_to_detect_diagnose_and_recover(
     (act,) = play["done"]
     assert (act["outcome"], "Restart" in act["text"]) == ("done", True)
     assert play["faults"][0]["needed"] == "`pm2 restart`."
+    assert play["faults"][0]["runbook"] == "emergency-service-down"
+    assert play["walked"] == ["emergency-service-down"]
     assert (await estates.status(breakable_estate.directory)).whole
     listed = await muva("drill", "plays", "--json")
     assert [one["id"] for one in listed.data] == [play["id"]]
