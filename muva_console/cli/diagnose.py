@@ -69,7 +69,7 @@ async def _keep(workspace: Workspace, told: Diagnosis, *, production: bool) -> N
         click.echo(f"muva: the verdict was not kept: {error}", err=True)
         return
     if opened is not None:
-        click.echo(f"muva: {opened.name} was opened with this verdict; muva incident show", err=True)
+        click.echo(f"muva: {opened.name} was opened with this verdict: muva incident tell, show", err=True)
 
 
 def _print(told: Diagnosis) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from muva_console.cli.base import json_option, print_json
+from muva_console.cli.drill_play import plays
 from muva_console.ops.readings import Exit
 
 if TYPE_CHECKING:
@@ -214,3 +215,38 @@ def mend(fault: str | None, directory: Path | None) -> None:
     estate = asyncio.run(broken.mend(_folder(directory), names, progress=_narrate))
     left = ", ".join(active.name for active in estate.faults)
     _narrate(f"still broken: {left}" if left else "everything is healthy")
+
+
+@drill.command()
+@click.argument("fault", nargs=-1)
+@_DIRECTORY
+@click.option("--count", default=1, type=click.IntRange(1, 3), help="How many are drawn, when none is named.")
+@click.option("--within", default="2m", metavar="TIME", help="It breaks within this; 2m by default.")
+@click.option(
+    "--patience", default="60m", metavar="TIME", help="When it is over at the latest; 60m by default."
+)
+@json_option
+def play(
+    fault: tuple[str, ...], directory: Path | None, count: int, within: str, patience: str, as_json: bool
+) -> None:
+    """Something breaks at a moment unknown; work with the console, against the clock.
+
+    The fault is drawn by lot when none is named. Detected, diagnosed and recovered are taken from the journal
+    and from a watcher of its own, told at the end with what was done and what was needed, and kept.
+
+    Exit status: 0 recovered, 1 given up, out of time, or mended by the drill.
+    """
+    from muva_console.cli.drill_play import lead
+    from muva_console.config.units import parse_duration
+
+    try:
+        seconds = (float(parse_duration(within)), float(parse_duration(patience)))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    status = asyncio.run(
+        lead(_folder(directory), fault, count=count, within=seconds[0], patience=seconds[1], as_json=as_json)
+    )
+    raise SystemExit(status)
+
+
+drill.add_command(plays)

@@ -16,7 +16,7 @@ from muva_console.cli.base import (
     print_json,
     wait,
 )
-from muva_console.cli.incident_parts import MomentType, desk_of, find, say, seen, telling, which
+from muva_console.cli.incident_parts import MomentType, desk_of, find, post, say, seen, telling, which
 from muva_console.cli.incident_show import as_data, incident_lines, list_lines
 from muva_console.ops.errors import OpsError
 from muva_console.ops.incidents.model import Incident, Role, Severity, Turn
@@ -32,7 +32,7 @@ _ROLE = click.Choice([one.value for one in Role])
 
 @click.group()
 def incident() -> None:
-    """Incidents: open, note, role, severity, onset, stable, unstable, close, show, list, postmortem."""
+    """Incidents: opened, led, handed over, stable, closed, and written up."""
 
 
 @incident.command("open")
@@ -247,6 +247,30 @@ def close(
         return await desk.close(found, cause=cause, reason=reason)
 
     return say(invocation, work, Turn.CLOSED, as_json=as_json, yes=yes, no_message=no_message)
+
+
+@incident.command()
+@which
+@click.option("--yes", is_flag=True, help="Post the message that is shown.")
+@click.pass_obj
+def tell(
+    invocation: Invocation, environment: str | None, number: int | None, as_json: bool, yes: bool
+) -> int:
+    """Show the message of its newest turn, and post it: where it was opened by a verdict, nobody was told.
+
+    Exit status: 0 posted, 1 not confirmed or not posted.
+    """
+
+    async def run() -> int:
+        async with invocation.workspace() as workspace:
+            found = await find(workspace, desk_of(workspace), environment, number, newest=True)
+            turns = [one.turn for one in found.said if one.turn in tuple(Turn)]
+            told = await post(workspace, found, Turn(turns[-1]) if turns else Turn.OPENED, yes=yes)
+        if as_json:
+            print_json({**as_data(found), "message": told})
+        return Exit.OK if told["posted"] else Exit.BAD
+
+    return wait(run)
 
 
 @incident.command()

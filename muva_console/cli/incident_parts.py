@@ -97,7 +97,7 @@ def say(
                 )
             found = await work(workspace, desk_of(workspace))
             click.echo(f"{found.name} on {found.environment}: {found.said[-1].text}", err=True)
-            message = await _post(workspace, found, turn, yes=yes) if turn and not no_message else None
+            message = await post(workspace, found, turn, yes=yes) if turn and not no_message else None
             if as_json:
                 print_json({**as_data(found), "message": message})
         return Exit.OK
@@ -105,7 +105,7 @@ def say(
     return wait(run)
 
 
-async def _post(workspace: Workspace, found: Incident, turn: Turn, *, yes: bool) -> dict[str, Any]:
+async def post(workspace: Workspace, found: Incident, turn: Turn, *, yes: bool) -> dict[str, Any]:
     """Show the message, ask, post it. What was said of the incident stands, whatever becomes of that."""
     from muva_console.cli.acting import ask, perform
     from muva_console.ops.incidents.messages import message_of, notice_of

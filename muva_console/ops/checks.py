@@ -95,6 +95,7 @@ RELEASE_SOURCES = [
     "muva_console.ops.emergency.daemon",
     "muva_console.ops.deploys.hotfix_acts",
     "muva_console.ops.deploys.backport",
+    "muva_console.ops.incidents.checks",
 ]
 """Likewise, the checks that runbooks name beside those: what goes out, and what has gone out."""
 

@@ -55,6 +55,14 @@ class JournalScreen(Frame):
         ),
         Binding("v", "verify", "verify", id="journal.verify", tooltip="Walk the chain of hashes"),
         Binding("a", "scope", "all/this", id="journal.scope", tooltip="All environments, or the one in hand"),
+        Binding(
+            "i",
+            "incident",
+            "incident",
+            show=False,
+            id="journal.incident",
+            tooltip="The open incident of the environment in hand, or its last: how it stands, its time line",
+        ),
         Binding("m", "more", "older", id="journal.more", tooltip="Read older entries too"),
     ]
     DEFAULT_CSS = """
@@ -283,6 +291,36 @@ class JournalScreen(Frame):
         """Walk the chain."""
         self.console_app.work_on(
             "verifying the journal", self._verify, group="journal.verify", exclusive=True
+        )
+
+    def action_incident(self) -> None:
+        """Read the incident in hand."""
+        self.console_app.work_on(
+            "reading the incident", self._incident, group="journal.incident", exclusive=True
+        )
+
+    async def _incident(self) -> None:
+        from muva_console.ops.incidents.desk import Desk
+        from muva_console.ops.incidents.timeline import read_timeline
+        from muva_console.ops.readings import utc_now
+        from muva_console.screens.incident_text import incident_lines
+        from muva_console.screens.reader import Reader
+
+        app, environment = self.console_app, self.environment
+        journal = app.workspace.journal
+        known = await app.ask_ops(lambda: Desk(journal).all(environment))
+        if not known:
+            app.tell(f"{environment} has no incident in this journal: muva incident open", title="Incident")
+            return
+        found = next((one for one in reversed(known) if one.open), known[-1])
+        moments = await app.ask_ops(lambda: read_timeline(journal, found, now=utc_now()))
+        lines = incident_lines(found, moments)
+        self.app.push_screen(
+            Reader(
+                f"Incident {found.id}, {environment}",
+                lambda width: wrapped(lines, width),
+                command=f"muva incident show --id {found.id}",
+            )
         )
 
     async def _verify(self) -> None:

@@ -68,6 +68,9 @@ async def _mend(estate: Estate, muva: Muva, clone: Path) -> None:
         told = git(estate.repository, "log", "-1", "--format=%B", branch)
         assert "fix(pages): never empty" in told
         assert "(cherry picked from commit " in told
+    told = (estate.directory / "slack.jsonl").read_text()
+    assert "Hotfix waits for its review: #" in told
+    assert "Production deployed successfully" in told
     recorded = await muva("journal", "--kind", "deployment", "--json", config=config)
     (record,) = [entry["data"] for entry in recorded.data if entry["data"]["commit"] == merged]
     assert (record["kind"], record["status"]) == ("hotfix", "success")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from muva_console.ops.checks import CheckContext
+from muva_console.ops.deploys.acts import message_text
 from muva_console.ops.deploys.backport import factory as backport
 from muva_console.ops.deploys.deed import AlreadyError
 from muva_console.ops.deploys.hotfix_acts import branch_factory, staging_factory
@@ -69,8 +70,16 @@ async def test_a_hotfix_goes_out_and_comes_back_to_every_branch(scene: Scene) ->
     assert hub.pull_requests[number].base == "main"
     assert last(await act(request(context(scene, labels=["urgent", "hotfix"]))))[0] == "done"
     assert hub.pull_requests[number].labels == ("urgent", "hotfix")
+    message = await message_text(context(scene, message="hotfix-review"))
+    assert message.splitlines()[:2] == [
+        f"🔥 Hotfix waits for its review: #{number} 🔥 HOTFIX: rates are empty",
+        "Change: 2 lines in 2 files",
+    ]
+    assert "Asked: eve-lindqvist" in message
     hub.review(number, "eve-lindqvist")
     assert last(await act(merge(context(scene))))[0] == "done"
+    with pytest.raises(OpsError, match="no pull request that waits"):
+        await message_text(context(scene, message="hotfix-review"))
     made = scene.head("main")
     assert (await checked(scene, "release-merged"))[0] == "ok"
 

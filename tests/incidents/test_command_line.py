@@ -10,7 +10,11 @@ import pytest
 from muva_console.cli.incident_parts import moment_of
 from muva_console.drill import faults
 from muva_console.drill.state import Estate
+from muva_console.ops.operations import EventKind
+from muva_console.ops.performer import Confirmation
+from muva_console.ops.process_operations import Action
 from tests.cli.conftest import Muva
+from tests.hostility.parts import opened
 
 NOW = datetime(2026, 11, 5, 14, 30, tzinfo=UTC)
 
@@ -58,8 +62,16 @@ async def test_an_incident_from_the_first_red_verdict_to_its_post_mortem(
     assert asked.data["severity"] == "high"
     assert (await muva("incident", "note", "guests call", "--at", "1m", config=config)).status == 0
 
-    mended = await faults.mend(breakable_estate.directory)
-    assert not mended.faults
+    opened_by_a_verdict = await muva("incident", "tell", "--yes", "--json", config=config)
+    assert opened_by_a_verdict.data["message"]["posted"], opened_by_a_verdict.err
+    async with opened(config) as workspace:
+        operation = workspace.environments["production"].process_operation(
+            Action.RESTART, "vps", "muva-production"
+        )
+        plan = await workspace.performer.prepare(operation)
+        confirmation = Confirmation(confirmed=True, typed="production")
+        events = [event async for event in workspace.performer.perform(operation, plan, confirmation)]
+        assert events[-1].kind is EventKind.DONE
     stable = await muva("incident", "stable", "--no-message", "--json", config=config)
     assert stable.status == 0, stable.err
     assert stable.data["verified"]
@@ -72,9 +84,15 @@ async def test_an_incident_from_the_first_red_verdict_to_its_post_mortem(
     assert shown.status == 0
     lanes = [one["lane"] for one in shown.data["timeline"]]
     assert {"verdict", "incident", "note", "notice"} <= set(lanes)
-    assert sum(lane == "notice" for lane in lanes) == 2
+    assert sum(lane == "notice" for lane in lanes) == 3
+    (act,) = [one for one in shown.data["timeline"] if one["lane"] == "act"]
+    assert (act["outcome"], act["by"]) == ("done", shown.data["stable_by"])
+    assert act["took"] > 0
+    assert any(line.startswith("verified: ") for line in act["detail"])
     written = await muva("incident", "postmortem", "--json", config=config)
     assert "stopped by hand" in written.data["markdown"]
+    acts = written.data["markdown"].split("## Acts")[1].split("## ")[0]
+    assert "Restart" in acts
     assert any(blank.startswith("impact") for blank in written.data["blanks"])
     plain = await muva("incident", "postmortem", config=config)
     assert plain.out.startswith("# Post-mortem: ")

@@ -90,6 +90,11 @@ async def test_two_consoles_see_one_incident_and_name_who_said_what(open_journal
     # the next one is another
     again = await dana.open("production", "down again", Severity.HIGH)
     assert [one.id for one in await eve.all()] == [mine.id, again.id]
+    # and what is found of the first one afterwards is said of the first one
+    found = await dana.set_onset(closed, closed.opened_at - timedelta(minutes=9), "its log")
+    assert found.recovery is not None
+    assert found.recovery > 540
+    assert (await eve.get(again.id)).onset is None
     with pytest.raises(ConfigError, match="no incident 9999"):
         await eve.get(9999)
 

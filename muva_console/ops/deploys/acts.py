@@ -18,6 +18,10 @@ from muva_console.ops.operations import Operation
 from muva_console.ops.release.message import facts_for, message_for, render
 from muva_console.ops.text import sanitise_line
 
+INCIDENT = "incident"
+"""The message that tells of the incident in hand, as it stands."""
+REVIEW = "hotfix-review"
+"""The message that asks for the review of a hotfix."""
 _HERE = "muva_console.ops.deploys."
 _EMERGENCY = "muva_console.ops.emergency."
 
@@ -72,6 +76,13 @@ async def notice(ctx: CheckContext) -> Notice:
         return Notice("-", environment=ctx.environment_name, channel=notices.channel, webhook=None)
     secret = ctx.going_out().secret
     message = str(ctx.parameters.get("message", ""))
+    if message in (INCIDENT, REVIEW):
+        return Notice(
+            await message_text(ctx),
+            environment=ctx.environment_name,
+            channel=notices.channel,
+            webhook=lambda: secret(slack),
+        )
     facts = await facts_for(message, ctx)
     await refuse_told(ctx.going_out().journal, ctx.environment_name, message, facts.commit)
     return Notice(
@@ -85,4 +96,18 @@ async def notice(ctx: CheckContext) -> Notice:
 
 async def message_text(ctx: CheckContext) -> str:
     """The message of such a step, to be copied by hand. Raises OpsError where it names none that is known."""
-    return await message_for(str(ctx.parameters.get("message", "")), ctx)
+    message = str(ctx.parameters.get("message", ""))
+    if message == REVIEW:
+        from muva_console.ops.deploys.hotfix_pull import review_message
+
+        return await review_message(ctx)
+    if message != INCIDENT:
+        return await message_for(message, ctx)
+    from muva_console.ops.incidents.checks import message_in_hand
+
+    text = await message_in_hand(ctx)
+    if not text:
+        raise OpsError(
+            f"there is no incident of {ctx.environment_name} to tell of", next="muva incident open"
+        )
+    return text

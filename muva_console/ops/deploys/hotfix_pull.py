@@ -33,6 +33,35 @@ def title(found: Hotfix, summary: str = "") -> str:
     return f"🔥 HOTFIX: {sanitise_line(words, cap=120)}"
 
 
+async def review_message(ctx: CheckContext) -> str:
+    """What the team is told while the hotfix waits for its review. Raises OpsError where there is nothing to
+    review.
+    """
+    found = await hotfix_of(ctx)
+    if found.pull is None or found.merged:
+        raise OpsError(f"{found.branch} has no pull request that waits")
+    pull = found.pull
+    size = await _judged(ctx, found)
+    lines = [
+        f"🔥 Hotfix waits for its review: #{pull.number} {pull.title}",
+        f"Change: {size.summary}",
+        f"By: {pull.author.login or 'a deleted account'}",
+        f"Asked: {', '.join(pull.requested) or 'nobody by name: whoever reads this'}",
+        pull.url,
+    ]
+    return "\n".join(redact(sanitise_line(line, cap=300)) for line in lines)
+
+
+async def _judged(ctx: CheckContext, found: Hotfix) -> Judged:
+    workshop = workshop_of(ctx)
+    return judge(
+        read_diff(await workshop.diff(found.fork, found.head)),
+        await workshop.changes(found.fork, found.head),
+        [one.subject for one in found.commits],
+        migrations=ctx.config.project.migrations,
+    )
+
+
 class HotfixPull(Deed):
     """Open the hotfix's pull request to production's branch."""
 
@@ -51,13 +80,7 @@ class HotfixPull(Deed):
 
     async def _plan(self, ctx: CheckContext) -> Plan:
         found = await self._to_open(ctx)
-        workshop = workshop_of(ctx)
-        judged = judge(
-            read_diff(await workshop.diff(found.fork, found.head)),
-            await workshop.changes(found.fork, found.head),
-            [one.subject for one in found.commits],
-            migrations=ctx.config.project.migrations,
-        )
+        judged = await _judged(ctx, found)
         self._seen = found.head
         self._title = title(found, str(ctx.parameters.get("summary", "") or ""))
         self._body = await self._written(ctx, found, judged)

@@ -187,7 +187,7 @@ class Desk:
         return await self._say(incident, Turn.CLOSED, text, {"cause": cause, "reason": reason})
 
     async def _say(self, incident: Incident, turn: Turn, text: str, data: dict[str, Any]) -> Incident:
-        one = incident
+        one, seen = incident, incident.last
         while True:
             if turn not in ALLOWED[one.phase]:
                 raise Refused(_not_now(one, turn))
@@ -200,20 +200,19 @@ class Desk:
                 act=act_of(one.environment),
                 ref=one.id,
             )
-            written = await self._journal.append_next(draft, seen=one.last)
+            written = await self._journal.append_next(draft, seen=seen)
             if written.entry is not None:
                 return _after(one, written.entry)
-            for entry in written.newer:
+            # what was said of later incidents of the environment is none of this one's
+            own = [entry for entry in written.newer if entry.ref == one.id]
+            for entry in own:
                 if _same_thing(turn, data, entry):
                     raise Refused(
                         f"{entry.engineer} said meanwhile: {sanitise_line(entry.text, cap=300)}",
                         means="nothing was written in your name",
                         next="muva incident show tells how it stands.",
                     )
-            after = fold(written.newer, [one])[0]
-            if after.last <= one.last:  # entries of another incident, or that cannot be read here
-                raise Refused(f"{one.name} is not the newest there any more", next="muva incident list")
-            one = after
+            one, seen = fold(own, [one])[0], written.newer[-1].id
 
     @staticmethod
     def _of(environment: str) -> Filter:

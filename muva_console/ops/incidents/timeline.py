@@ -133,7 +133,8 @@ def _act(begun: Entry, end: Entry | None) -> Moment:
     operation = str(plan.get("operation", "")) if isinstance(plan, dict) else ""
     target = str(plan.get("target", "")) if isinstance(plan, dict) else ""
     lane = "notice" if operation == "notify" else "lock" if operation in _LOCKS else "act"
-    what = f"{begun.text} on {target}" if target and target not in begun.text else begun.text
+    what = begun.text or begun.subject
+    what = f"{what} on {target}" if target and target not in what else what
     if end is None:
         return structs.replace(_line(begun, lane, f"{what}: no end of it is in the journal"), outcome="open")
     took = end.data.get("took_s")

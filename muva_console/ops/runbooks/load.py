@@ -35,6 +35,7 @@ PLAYBOOK = (
     "post-deploy-production",
     "deploy-staging",
     "deploy-production",
+    "incident",
     "hotfix",
     "notify",
     "post-rollback",
