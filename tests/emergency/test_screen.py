@@ -142,7 +142,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 def console() -> MuvaApp:
     app = made.console(made.pending())
-    app.workspace.runbooks = load_runbooks()  # type: ignore[misc]
+    app.workspace.runbooks = load_runbooks()
     return app
 
 
