@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from muva_console.drill.state import Estate
 from muva_console.ops.diagnosis.diagnose import watch
 from muva_console.ops.diagnosis.model import Diagnosis, Facts, ProbeState
 from muva_console.ops.diagnosis.scenarios import rank
+from muva_console.ops.diagnosis.signatures import Sign, sign_of
 from muva_console.ops.readings import Level
 from tests.hostility.parts import opened
 
@@ -22,7 +24,7 @@ WELL = Facts(
     web=True, local=True, ssh=True, pm2=True, stopped=False, gave_up=False, looping=False, by_memory=False,
     database=True, database_free=True, disk_full=False, slow=False, errors=False, others=True,
 )  # fmt: skip
-TABLE = {
+TABLE: dict[str, dict[str, Any]] = {
     "healthy": {},
     "host-unreachable": {"ssh": False, "pm2": None, "stopped": None},
     "process-stopped": {"web": False, "local": False, "stopped": True},
@@ -37,17 +39,88 @@ TABLE = {
     "certificate": {"web": False, "tls": False},
     "slow-responses": {"slow": True},
     "elevated-errors": {"errors": True},
+    "system-failure": {"web": False, "local": None, "ssh": False, "pm2": None, "database": False},
+    "migration-failed": {"web": False, "local": False, "tables": False},
+    "port-conflict": {
+        "web": False,
+        "local": False,
+        "looping": True,
+        "taken_by": "nginx (pid 9)",
+        "signs": ("port",),
+        "examples": ("EADDRINUSE",),
+    },
+    "missing-configuration": {
+        "web": False,
+        "local": False,
+        "gave_up": True,
+        "signs": ("configuration",),
+        "examples": ("DATABASE_URL must be set",),
+    },
+    "dependency-down": {"web": False, "local": False, "dependency": False},
+    "cpu-saturated": {"slow": True, "cpu": True},
+    "bad-deployment": {
+        "web": False,
+        "local": False,
+        "looping": True,
+        "deployed": 60.0,
+        "signs": ("code",),
+        "examples": ("Cannot find module './rates'",),
+    },
 }
 
 
 @pytest.mark.parametrize("id", TABLE)
 def test_the_cause_comes_first(id: str) -> None:
-    assert rank(msgspec.structs.replace(WELL, **TABLE[id]))[0].id == id  # type: ignore[arg-type]
+    assert rank(msgspec.structs.replace(WELL, **TABLE[id]))[0].id == id
 
 
 @given(st.sampled_from(["web", "ssh", "pm2", "stopped", "database", "slow", "errors", "disk_full"]))
 def test_what_is_not_known_is_never_healthy(name: str) -> None:
     assert rank(msgspec.structs.replace(WELL, **{name: None})) == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "not_first"),
+    [
+        ({"web": False, "local": False, "looping": True, "deployed": 60.0}, "bad-deployment"),
+        ({"web": False, "looping": True, "signs": ("code",), "examples": ("TypeError",)}, "bad-deployment"),
+        ({"signs": ("configuration",), "examples": ("X must be set",)}, "missing-configuration"),
+        ({"web": False, "local": False, "taken_by": "", "signs": ("port",)}, "port-conflict"),
+        ({"web": False, "local": False, "tables": None}, "migration-failed"),
+        ({"cpu": True}, "cpu-saturated"),
+    ],
+)
+def test_nothing_is_said_on_half_the_evidence(facts: dict[str, Any], not_first: str) -> None:
+    found = rank(msgspec.structs.replace(WELL, **facts))
+    assert found[0].id != not_first
+    sure = [one.id for one in found if one.confidence == "very likely"]
+    assert not_first not in sure
+
+
+@pytest.mark.parametrize(
+    ("line", "sign"),
+    [
+        ("Error: listen EADDRINUSE: address already in use 127.0.0.1:3000", "port"),
+        (
+            "Error: Invalid environment variables in .env.production: DATABASE_URL must be set",
+            "configuration",
+        ),
+        ('error: column "nights" does not exist', "schema"),
+        ("Error: Cannot find module './rates'", "code"),
+        ("FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", "memory"),
+        ("Error: ENOSPC: no space left on device, write", "disk"),
+        ("Error: connect ECONNREFUSED 127.0.0.1:5432", "connection"),
+        ("GET /api/health 200 in 4ms", None),
+        ("the guest does not exist", None),
+    ],
+)
+def test_what_a_line_is_a_sign_of(line: str, sign: str | None) -> None:
+    assert sign_of(line) == sign
+
+
+@given(st.text(max_size=300))
+def test_any_line_is_some_sign_or_none(line: str) -> None:
+    assert sign_of(line) in (*Sign, None)
 
 
 def test_a_failure_that_no_scenario_explains_is_not_healthy() -> None:
@@ -64,6 +137,8 @@ FAULTS = {
     "ssh-gone": "host-unreachable",
     "pm2-daemon-killed": "pm2-down",
     "process-frozen": "app-crashed",
+    "port-taken": "port-conflict",
+    "variable-missing": "missing-configuration",
 }
 
 

@@ -30,7 +30,7 @@ from tests.walking.test_walk import until
 def test_every_scenario_but_health_opens_a_runbook_that_is_there() -> None:
     assert set(RUNBOOKS.values()) <= set(PLAYBOOK)
     for name, facts in TABLE.items():
-        first = rank(structs.replace(WELL, **facts))[0]  # type: ignore[arg-type]
+        first = rank(structs.replace(WELL, **facts))[0]
         assert bool(first.runbook) is (name != "healthy"), name
 
 

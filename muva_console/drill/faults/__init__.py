@@ -8,7 +8,7 @@ from pathlib import Path
 
 from muva_console.drill import deploy
 from muva_console.drill.estate import load, locked
-from muva_console.drill.faults import commits, migrations, processes, releases, servers, states
+from muva_console.drill.faults import commits, migrations, processes, releases, servers, starts, states
 from muva_console.drill.faults.base import Fault
 from muva_console.drill.state import ActiveFault, Estate
 from muva_console.ops.errors import OpsError
@@ -18,7 +18,7 @@ __all__ = ["FAULTS", "Fault", "break_in", "find", "mend"]
 
 FAULTS: tuple[Fault, ...] = (
     *processes.FAULTS, *releases.FAULTS, *servers.FAULTS, *commits.FAULTS, *states.FAULTS,
-    *migrations.FAULTS,
+    *migrations.FAULTS, *starts.FAULTS,
 )  # fmt: skip
 """Every fault there is."""
 

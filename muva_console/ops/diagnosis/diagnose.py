@@ -9,17 +9,30 @@ from __future__ import annotations
 import asyncio
 import shlex
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from muva_console.ops.checks import CheckContext, run_together, tell
 from muva_console.ops.diagnosis.model import Diagnosis, Facts, ProbeState
+from muva_console.ops.diagnosis.probes import (
+    CHANGED,
+    LOG_PATTERNS,
+    PORT,
+    TITLES,
+    Seen,
+    changed,
+    log_patterns,
+    port,
+)
 from muva_console.ops.diagnosis.scenarios import missing, rank
 from muva_console.ops.errors import Fault, OpsError
 from muva_console.ops.health.report import ALL, applicable
 from muva_console.ops.links.base import LinkStatus
 from muva_console.ops.processes import Pm2Down
 from muva_console.ops.readings import Finding, Level, utc_now
+from muva_console.ops.text import sanitise_line
 
 if TYPE_CHECKING:
     from muva_console.ops.environment import EnvironmentOps
@@ -28,18 +41,25 @@ PROBE_TIMEOUT = 9.0
 """Seconds for one probe: with a host that swallows everything the whole stays within ten."""
 _AWAY = frozenset({Fault.REFUSED, Fault.TIMEOUT, Fault.UNREACHABLE, Fault.CLOSED})
 HOST_HEALTH = "health-on-host"
+OWN = (HOST_HEALTH, LOG_PATTERNS, PORT, CHANGED)
+"""The diagnosis's own probes, asked after the health checks in the order of what is seen."""
+BUSY = 0.95
+"""Share of all cores that is busy, above which (with more waiting than there are cores) a host is saturated.
+Ours."""
 
 
 async def watch(of: EnvironmentOps) -> AsyncIterator[ProbeState | Diagnosis]:
     """Each probe as it is begun and as it is done, then the diagnosis. Raises nothing for what fails."""
     began = time.perf_counter()
     ctx = of.context().fresh()
-    names = [*applicable(ctx, ALL), *([HOST_HEALTH] if of.hosts and of.config.port else [])]
+    names = [*applicable(ctx, ALL), *(OWN if of.hosts and of.config.port else ())]
+    seen = Seen()
     done: dict[str, tuple[Finding, ...]] = {}
 
     async def one(name: str) -> ProbeState:
-        if name == HOST_HEALTH:
-            findings = await _on_hosts(ctx)
+        own = _OWN.get(name)
+        if own is not None:
+            findings = await _bounded(name, own(ctx, seen))
         else:
             findings = await run_together([name], ctx, PROBE_TIMEOUT)
         return ProbeState(name=name, done=True, findings=findings)
@@ -52,7 +72,7 @@ async def watch(of: EnvironmentOps) -> AsyncIterator[ProbeState | Diagnosis]:
             state = await ended
             done[state.name] = state.findings
             yield state
-        facts = await facts_of(ctx, done)
+        facts = await facts_of(ctx, done, seen)
     finally:
         for task in tasks:
             task.cancel()
@@ -69,7 +89,23 @@ async def watch(of: EnvironmentOps) -> AsyncIterator[ProbeState | Diagnosis]:
     )
 
 
-async def _on_hosts(ctx: CheckContext) -> tuple[Finding, ...]:
+async def _bounded(name: str, probe: Awaitable[tuple[Finding, ...]]) -> tuple[Finding, ...]:
+    """A probe of the diagnosis's own, as the health checks are run: bounded, and unknown where it fails."""
+    began = time.perf_counter()
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            findings = await probe
+    except (OpsError, TimeoutError) as error:
+        findings = (tell(Level.UNKNOWN, f"{error or 'no answer in time'}"),)
+    except Exception as error:  # a defect in a probe is told like a failure, and ends no diagnosis
+        findings = (tell(Level.UNKNOWN, f"defect: {type(error).__name__}: {error}"),)
+    took = (time.perf_counter() - began) * 1000
+    return tuple(
+        structs.replace(one, check=name, title=_TITLES[name], took_ms=one.took_ms or took) for one in findings
+    )
+
+
+async def _on_hosts(ctx: CheckContext, seen: Seen) -> tuple[Finding, ...]:
     return tuple(await asyncio.gather(*(_on_host(ctx, host) for host in ctx.environment.hosts)))
 
 
@@ -93,12 +129,19 @@ async def _on_host(ctx: CheckContext, host: str) -> Finding:
             level, summary = (Level.OK if code == "200" else Level.FAIL), f"answers {code} on the host"
     took = (time.perf_counter() - began) * 1000
     found = tell(level, summary, subject=host, command=ctx.ssh_line(host, line))
-    from msgspec import structs
-
-    return structs.replace(found, check=HOST_HEALTH, title="Health on the host", took_ms=took)
+    return structs.replace(found, took_ms=took)
 
 
-async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]]) -> Facts:
+_OWN: dict[str, Callable[[CheckContext, Seen], Awaitable[tuple[Finding, ...]]]] = {
+    HOST_HEALTH: _on_hosts,
+    LOG_PATTERNS: log_patterns,
+    PORT: port,
+    CHANGED: changed,
+}
+_TITLES = {HOST_HEALTH: "Health on the host", **TITLES}
+
+
+async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen: Seen) -> Facts:
     """The facts in what was found and read."""
 
     def well(name: str, subject: str = "") -> bool | None:
@@ -153,6 +196,13 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]]) -> F
         disk_full=_disk_full(ctx),
         slow=(failing and not erring) if sampled else None,
         errors=erring if sampled else None,
+        dependency=well("dependencies"),
+        tables=_tables(ctx),
+        cpu=_saturated(ctx),
+        taken_by=seen.taken_by,
+        signs=tuple(sorted(seen.signs())),
+        examples=tuple(sanitise_line(seen.example(sign), cap=160) for sign in sorted(seen.signs())),
+        deployed=min((one for one in (seen.deployed, seen.configured) if one is not None), default=None),
         others=all(f.level is not Level.FAIL for findings in done.values() for f in findings),
     )
 
@@ -169,6 +219,26 @@ def _all(parts: list[bool | None]) -> bool | None:
     if False in parts:
         return False
     return None if not parts or None in parts else True
+
+
+def _tables(ctx: CheckContext) -> bool | None:
+    """Whether the critical tables are there; one that may not be read says nothing of that."""
+    reading = ctx.taken("database")
+    if reading is None:
+        return None
+    bad = [table.error or "" for table in reading.tables if not table.readable]
+    if any("does not exist" in error for error in bad):
+        return False
+    return None if bad else True
+
+
+def _saturated(ctx: CheckContext) -> bool | None:
+    readings = [ctx.taken(f"resources {host}") for host in ctx.environment.hosts]
+    if not readings or None in readings:
+        return None
+    return any(
+        (reading.cpu_fraction or 0.0) >= BUSY and reading.load[0] > reading.cores for reading in readings
+    )
 
 
 def _disk_full(ctx: CheckContext) -> bool | None:

@@ -37,6 +37,20 @@ class Facts(Struct, frozen=True, kw_only=True):
     disk_full: bool | None = None
     slow: bool | None = None
     errors: bool | None = None
+    dependency: bool | None = None
+    """Every service that it names, and that is configured, answers."""
+    tables: bool | None = None
+    """The critical tables are there."""
+    cpu: bool | None = None
+    """A host's processors are saturated."""
+    taken_by: str = ""
+    """Who has the application's port, when it is not the application."""
+    signs: tuple[str, ...] = ()
+    """What the errors of the last minutes speak for (`signatures.Sign`)."""
+    examples: tuple[str, ...] = ()
+    """One such error a sign, in their order."""
+    deployed: float | None = None
+    """Seconds since the newest deployment or change of the environment file; None where not known."""
     others: bool | None = None
     """No finding of any probe is a failure."""
 
