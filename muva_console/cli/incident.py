@@ -61,18 +61,12 @@ def open_(
     """
 
     async def work(workspace: Workspace, desk: Desk) -> Incident:
-        from muva_console.ops.incidents.verdicts import sense_onset
-
-        of = environment_of(workspace, environment).name
-        began, source = onset, f"given by {workspace.engineer.label}" if onset else ""
-        if began is None and (sensed := await sense_onset(workspace.journal, of)) is not None:
-            began, source = sensed.onset, sensed.source
         return await desk.open(
-            of,
+            environment_of(workspace, environment).name,
             title,
             Severity(severity),
-            onset=began,
-            onset_source=source,
+            onset=onset,
+            onset_source=f"given by {workspace.engineer.label}" if onset else "",
             commander=commander or workspace.engineer.label,
         )
 

@@ -138,6 +138,10 @@ async def test_the_first_red_verdict_of_production_opens_one_and_tells_since_whe
     # the same verdict is not kept again and again, another one is
     states = [e.data["scenarios"] for e in await journal.read() if e.kind == Kind.FINDING]
     assert states == [["healthy"], [], ["process-stopped"]]
+    # opened by hand in the same streak: its onset is sensed too, where nobody gives it
+    await desk.close(opened, reason="to be led anew")
+    again = await desk.open("production", "guests call", Severity.HIGH)
+    assert (again.onset, again.onset_source) == (opened.onset, opened.onset_source)
     await keep_verdict(journal, diagnosis("healthy", Level.OK), opens=True)
     assert await sense_onset(journal, "production") is None
 

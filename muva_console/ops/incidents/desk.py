@@ -17,6 +17,7 @@ from muva_console.ops.readings import utc_now
 from muva_console.ops.text import sanitise, sanitise_line
 
 if TYPE_CHECKING:
+    from muva_console.ops.incidents.verdicts import Sensed
     from muva_console.ops.journal.store import Journal
 
 TITLE = 160
@@ -67,12 +68,16 @@ class Desk:
         text: str = "",
         commander: str = "",
     ) -> Incident:
-        """Open one. Raises Refused where one is open there already (also where a colleague was faster)."""
+        """Open one; an onset that is not given is sensed from the kept verdicts, else it is not known. Raises
+        Refused where one is open there already (also where a colleague was faster).
+        """
         title = sanitise_line(title, cap=TITLE).strip()
         if not title:
             raise Refused("an incident wants a title: what guests see, in a few words")
         if onset is not None:
             _not_ahead(onset, "the onset")
+        elif (sensed := await self._sensed(environment)) is not None:
+            onset, onset_source = sensed.onset, sensed.source
         data: dict[str, Any] = {
             "turn": Turn.OPENED.value,
             "title": title,
@@ -185,6 +190,11 @@ class Desk:
             )
         text = "closed" + (f"; cause: {cause}" if cause else "") + _because(reason)
         return await self._say(incident, Turn.CLOSED, text, {"cause": cause, "reason": reason})
+
+    async def _sensed(self, environment: str) -> Sensed | None:
+        from muva_console.ops.incidents.verdicts import sense_onset
+
+        return await sense_onset(self._journal, environment)
 
     async def _say(self, incident: Incident, turn: Turn, text: str, data: dict[str, Any]) -> Incident:
         one, seen = incident, incident.last
