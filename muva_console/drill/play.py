@@ -59,6 +59,8 @@ SCENARIOS: Mapping[str, tuple[str, ...]] = {
     "pm2-daemon-killed": ("pm2-down",),
     "process-frozen": ("app-crashed", "process-frozen"),
     "process-stopped": ("process-stopped",),
+    "port-taken": ("port-conflict",),
+    "variable-missing": ("missing-configuration",),
 }
 """The verdicts that are right for a fault, where the fault itself does not say."""
 
