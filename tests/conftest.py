@@ -195,5 +195,10 @@ def _make_whole(made: Estate) -> None:
             whole = False
         if not whole:
             await estate.down(made.directory)
+        elif (
+            made.journal.is_dir()
+        ):  # an incident that is open, a run that is: they are none of the next test's
+            for file in made.journal.iterdir():
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
 
     in_thread(work)

@@ -114,6 +114,7 @@ class EnvironmentOps:
             self._workspace.commands,
             tunnel=None if database.through is None else self._workspace.host(database.through),
             environment=self.name,
+            refused=None if reference is None else lambda: self._workspace.forget_secret(reference),
         )
 
     def links(self) -> tuple[LinkState, ...]:

@@ -231,6 +231,12 @@ class Workspace:
 
         return await resolve(secret, self.base)
 
+    def forget_secret(self, secret: Secret) -> None:
+        """A secret was refused: it is had anew when it is next asked for. It may have been changed."""
+        from muva_console.config.secrets import forget
+
+        forget(secret)
+
     async def close(self) -> None:
         """Abandon what is being done, stop the feeds, close every link, then the journal; bounded, and
         never raises. The order matters: an act that is abandoned still needs its link, and its record.

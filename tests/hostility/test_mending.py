@@ -89,6 +89,27 @@ async def test_postgres_gone_and_back_while_it_is_looked_at(breakable_estate: Es
         await health.until(Freshness.FRESH, where=lambda now: level(now.value, "database") is Level.OK)
 
 
+async def test_a_password_that_was_changed_is_taken_up(estate: Estate, tmp_path: Path) -> None:
+    """The console need not be opened anew because somebody rotated a password."""
+    kept = tmp_path / "staging.password"
+    kept.write_text("the one of before")
+    kept.chmod(0o600)
+
+    def change(document: dict[str, Any]) -> None:
+        document["environments"]["staging"]["database"]["password"] = {"file": str(kept)}
+
+    config = reconfigured(estate, tmp_path / "muva.toml", change)
+    async with opened(config) as workspace:
+        of = workspace.environments["staging"]
+        assert of.database is not None
+        database = Watched(of.database)
+        refused = await database.until(Freshness.UNREACHABLE)
+        assert "password" in str(refused.error)
+        kept.write_text(estate.password("muva_staging"))
+        of.retry_now()
+        await database.until(Freshness.FRESH)
+
+
 async def test_the_daemon_gone_and_back_and_none_is_started_by_looking(
     breakable_estate: Estate, muva: Muva
 ) -> None:

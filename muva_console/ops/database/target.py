@@ -173,6 +173,7 @@ def target_of(workspace: Workspace, environment: str) -> Target:
         database,
         None if reference is None else lambda: workspace.secret(reference),
         tunnel=None if database.through is None else workspace.host(database.through),
+        refused=None if reference is None else lambda: workspace.forget_secret(reference),
     )
     return Target(
         environment=environment,

@@ -60,7 +60,7 @@ async def read_facts(ctx: CheckContext) -> Facts:
     if link is None:
         if not live:
             return Facts(wait=f"{ctx.environment_name} does not serve {sha[:7]}", evidence=tuple(evidence))
-        return Facts(deployment=await _made(ctx, sha, None, (), live=True), evidence=tuple(evidence))
+        return Facts(deployment=await made_of(ctx, sha, None, (), live=True), evidence=tuple(evidence))
     runs = await link.actions.runs(branch=outgoing.target, sha=sha)
     run = next((one for one in runs if one.event in ("push", "workflow_dispatch")), None)
     if run is None:
@@ -71,7 +71,7 @@ async def read_facts(ctx: CheckContext) -> Facts:
     if not run.finished:
         return Facts(wait=f"run {run.id} is {run.status}", evidence=tuple(evidence))
     jobs = await link.actions.jobs(run)
-    return Facts(deployment=await _made(ctx, sha, run, jobs, live=live), evidence=tuple(evidence))
+    return Facts(deployment=await made_of(ctx, sha, run, jobs, live=live), evidence=tuple(evidence))
 
 
 async def _served(ctx: CheckContext) -> str:
@@ -82,9 +82,10 @@ async def _served(ctx: CheckContext) -> str:
     return document.commit if document is not None else ""
 
 
-async def _made(
+async def made_of(
     ctx: CheckContext, sha: str, run: WorkflowRun | None, jobs: Sequence[Job], *, live: bool | None
 ) -> Deployment:
+    """What a run deployed, or, without one, a commit that is served. Raises OpsError."""
     environment = ctx.environment_name
     pull, kind, version = await _came_by(ctx, sha)
     status = Status.FAILED
@@ -188,6 +189,7 @@ def told_line(one: Deployment) -> str:
     version = f" (v{one.version})" if one.version else ""
     took = f" in {spell_span(one.duration)}" if one.duration is not None else ""
     run = f", run {one.run} attempt {one.attempt}" if one.run else ""
+    run += f": {one.error}" if one.error else ""
     return f"{one.status.value}, {one.kind.value}: {one.commit[:7]}{version} to {one.environment}{took}{run}"
 
 

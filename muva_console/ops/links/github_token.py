@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from muva_console.config.model import Config, Secret
 from muva_console.config.redact import redactor
-from muva_console.config.secrets import told
+from muva_console.config.secrets import forget, told
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.links.github_errors import ANONYMOUS
 
@@ -25,20 +25,25 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,1024}")
 class GitHubToken:
     """Called, it tells the token, or None where there is none anywhere; `origin` says where it came from.
 
-    [github] token, else $GH_TOKEN, else $GITHUB_TOKEN, else `gh auth token`. What was found is kept; a
-    configured token that cannot be had is an error (SecretError), never replaced by another.
+    [github] token, else $GH_TOKEN, else $GITHUB_TOKEN, else `gh auth token`. What was found is kept by
+    who asks, and asked for again when it was refused; a configured token that cannot be had is an error
+    (SecretError), never replaced by another.
     """
 
     def __init__(self, config: Config, resolve: Callable[[Secret], Awaitable[str]]) -> None:
         self._config = config
         self._resolve = resolve
         self.origin = ANONYMOUS
+        self._asked = False
 
     async def __call__(self) -> str | None:
         """The token. Raises LinkError."""
         secret = self._config.github.token
         if secret is not None:
             self.origin = told(secret)
+            if self._asked:  # what was told before was refused: it may have been changed
+                forget(secret)
+            self._asked = True
             return self._checked(await self._resolve(secret))
         for name in VARIABLES:
             value = os.environ.get(name, "").strip()

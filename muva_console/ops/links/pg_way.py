@@ -43,11 +43,13 @@ class Way:
         *,
         tunnel: HostLink | None = None,
         resolver: Resolver | None = None,
+        refused: Callable[[], object] | None = None,
     ) -> None:
         """`secret` gives what `database.url` refers to when there is one, else what `database.password`
-        does; it is asked once, and again after `forget`. `tunnel`: the host through whose SSH connection
-        the database is reached.
+        does; it is asked once, and again after `forget`, which calls `refused`: whoever keeps the secret is
+        to have it anew. `tunnel`: the host through whose SSH connection the database is reached.
         """
+        self._refused = refused
         self._name = name
         self._database = database
         self._secret = secret
@@ -60,7 +62,14 @@ class Way:
 
     def apart(self) -> Way:
         """The same way, opened anew: with a tunnel of its own."""
-        way = Way(self._name, self._database, self._secret, tunnel=self._tunnel, resolver=self._resolver)
+        way = Way(
+            self._name,
+            self._database,
+            self._secret,
+            tunnel=self._tunnel,
+            resolver=self._resolver,
+            refused=self._refused,
+        )
         way._address = self._address
         way._other = self._other
         return way
@@ -113,6 +122,8 @@ class Way:
     def forget(self) -> None:
         """The password was refused: ask the secret again next time."""
         self._address = None
+        if self._refused is not None:
+            self._refused()
 
     async def connect(self, settings: Settings, *, timeout: float) -> asyncpg.Connection:
         """A connection that has no statements prepared beforehand (a transaction pooler keeps none).

@@ -54,13 +54,15 @@ class PostgresLink:
         resolver: Resolver | None = None,
         on_state: OnState | None = None,
         way: Way | None = None,
+        refused: Callable[[], object] | None = None,
     ) -> None:
         """`secret` gives what `database.url` refers to when there is one, else what `database.password`
-        does; it is asked once, and again after a password was refused. `tunnel`: the host through whose
-        SSH connection the database is reached. `way` stands for all of that where it is known already.
+        does; it is asked once, and again after a password was refused, of which `refused` is told. `tunnel`:
+        the host through whose SSH connection the database is reached. `way` stands for all of that where it
+        is known already.
         """
         self._name, self._database = name, database
-        self._way = way or Way(name, database, secret, tunnel=tunnel, resolver=resolver)
+        self._way = way or Way(name, database, secret, tunnel=tunnel, resolver=resolver, refused=refused)
         self._log = log
         self._environment = environment
         self._on_state = on_state

@@ -70,6 +70,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     rolls_back: str = ""
     """The commit that a rollback takes back."""
     incident: str = ""
+    error: str = ""
+    """What went wrong, in the words of whoever wrote it down."""
     url: str = ""
     by: str = ""
     """Who wrote it down (`Engineer.label`); who started the run is GitHub's to tell."""

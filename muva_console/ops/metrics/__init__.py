@@ -1,0 +1,1 @@
+"""The figures of a team's deployments, from what the journal has of them."""
