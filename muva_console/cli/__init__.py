@@ -53,6 +53,10 @@ _COMMANDS = {
         "The hotfix runbook, led: branch, minimal change, test, review, live, carried back.",
     ),
     "runs": ("muva_console.cli.runs", "The workflows' runs on GitHub: list, watch live, read the log."),
+    "handover": (
+        "muva_console.cli.handover",
+        "A shift for whoever comes next: incidents, deployments, overrides, how it stands.",
+    ),
     "metrics": (
         "muva_console.cli.metrics",
         "Deployments as figures: report, record by hand, import from GitHub.",

@@ -95,7 +95,8 @@ EXPECTED = {
 
 def test_every_fault_is_here() -> None:
     names = {fault.name for fault in faults.FAULTS}
-    elsewhere = {"github-gone", "migration-failed-half-way"}  # tests/checklist_cli, tests/migration_status
+    # tests/checklist_cli, tests/migration_status, tests/diagnosis
+    elsewhere = {"github-gone", "migration-failed-half-way", "port-taken", "variable-missing"}
     assert set(EXPECTED) | CHECKED | elsewhere == names
     assert set(SEEN) == set(EXPECTED)
 

@@ -101,7 +101,7 @@ async def _walk(muva: Muva, estate: Estate, clone: Path) -> None:
     assert not await repository.between(estate, "staging", pushed)
     assert "==> deploy of staging done" in answer.err, "the host's own lines, live"
     assert "pm2      muva-staging [1] restart, by hand" in answer.err
-    assert re.search(rf"health   healthy, .* serves {staged[:7]}", answer.err)
+    assert re.search(r"health   healthy, .* serves [0-9a-f]{7}", answer.err)
     assert re.search(r"application .*Ready in", answer.err)
     assert "note     muva-staging: restart" not in answer.err, "told once"
     again = await deploy("staging")
@@ -166,6 +166,33 @@ async def _walk(muva: Muva, estate: Estate, clone: Path) -> None:
     assert answer.data["stopped"]["item"] == "merge"
     assert "README.md" in answer.err and "# Mine" in answer.err and "# Theirs" in answer.err
     assert await repository.head(estate, "staging") == before
+
+    # what was recorded by itself is what the figures are made of; what GitHub has beside it comes once
+    answer = await muva("metrics", "report", "--env", "production", "--json", config=config)
+    assert answer.status == 0, answer.err
+    changes = answer.data["report"]["changes"]
+    assert [one["failed"] for one in changes] == ["", "taken back by its own workflow"]
+    assert [len(one["leads"]) > 0 for one in changes] == [False, True], "nothing was live before the first"
+    figures = {one["name"]: one for one in answer.data["report"]["figures"]}
+    assert (figures["change fail rate"]["value"], figures["change fail rate"]["too_few"]) == (0.5, True)
+    await muva("metrics", "import", "--env", "staging", config=config)
+    again = await muva("metrics", "import", "--env", "staging", config=config)
+    assert (again.status, again.out) == (0, ""), again.out
+    for words, said in (
+        (("--duration", "-1"), "cannot be"),
+        (("--commit", "dead00beef"), "has no commit"),
+        (("--at", "30d"), "before the newest record"),
+    ):
+        wrong = await muva("metrics", "record", "--env", "production", "--status", "success", *words,
+                           config=config)  # fmt: skip
+        assert wrong.status == 1 and said in wrong.err, wrong.err
+
+    # whoever comes next is told of all of it
+    answer = await muva("handover", "--since", "1h", config=config)
+    assert answer.status == 0, answer.out + answer.err
+    assert "production: healthy" in answer.out and "## Incidents\n\n- none\n" in answer.out
+    assert answer.out.count("overridden: Pre-deployment checklist: walked by hand") >= 3, answer.out
+    assert "rollback, planned: " in answer.out and "## Backups\n\n- production: " in answer.out
 
     # the logs of what was watched stay, whatever becomes of GitHub
     await faults.break_in(estate.directory, "github-gone")

@@ -59,7 +59,11 @@ async def _seen(estate: Estate, workspace: Workspace, engine: Engine, clone: Pat
         assert watch.run is not None
         assert not watch.run.finished, "the host's lines are there while the run goes on"
         # the job's log comes at the end, the list is asked by the key
-        while not any(one.source is Source.JOB for one in screen.line.moments) or not _over(screen):
+        while (
+            not any(one.source is Source.JOB for one in screen.line.moments)
+            or not _over(screen)
+            or not watch.run.finished
+        ):
             await pilot.press("r")
             await pilot.pause(0.3)
         assert watch.run.conclusion == "success"

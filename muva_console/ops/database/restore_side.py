@@ -92,7 +92,7 @@ async def _filled(target: Target, ground: Ground, tell: Tell) -> None:
             on_line=Said(tell).line,
         )  # fmt: skip
     if not result.ok:
-        raise failed(result, f"{ground.rights.name} was not touched")
+        raise failed(result, f"{ground.rights.name} is what it was: nothing took its name.")
 
 
 class Said:

@@ -30,8 +30,8 @@ Tell = Callable[[Iterable[Moment]], object]
 Witness = Callable[[Tell], Awaitable[None]]
 """Tells until it is cancelled."""
 
-PROBE_EVERY = 5.0
-"""Seconds between two probes of the health endpoint. Ours: a restart takes some seconds."""
+PROBE_EVERY = 2.0
+"""Seconds between two probes of the health endpoint. Ours: a restart takes a second or two."""
 AGAIN = 5.0
 """Seconds before what could not be read is tried again. Ours."""
 _BAD_EVENTS = frozenset({"exit", "exception", "restart overlimit"})
