@@ -43,6 +43,7 @@ LATE = 10
 """Looks after a run's end at which a log that GitHub has not given yet is asked for again. Ours."""
 LONGEST_PAUSE = 60.0
 """Seconds between two looks at most while GitHub does not answer. Ours."""
+_MISSING = 404
 _GONE = 410
 _FINAL = frozenset({401, 403, 404, 410})
 """A 403 that is a limit is `RateLimited`, which is told apart before."""
@@ -133,7 +134,7 @@ class Watch:
             await asyncio.gather(*self._beside, return_exceptions=True)
 
     async def _look(self) -> None:
-        run = await self._actions.run(self._id)
+        run = await self._ask_run()
         jobs = await self._actions.jobs(run)
         if self.run is not None and self.run.attempt != run.attempt:
             self._waits = ""
@@ -149,6 +150,24 @@ class Watch:
             if _has_log(job) and job.id not in self._logs:
                 await self._look_at_log(job)
         self._tell(run_moments(run))
+
+    async def _ask_run(self) -> WorkflowRun:
+        """The run as it is now. One that was seen and is not there any more is said to be so: the token
+        could read it. Raises LinkError.
+        """
+        try:
+            return await self._actions.run(self._id)
+        except Declined as error:
+            if self.run is None or error.status != _MISSING:
+                raise
+            raise Declined(
+                error.fault,
+                f"run {self._id} is not there any more",
+                status=error.status,
+                where=error.where,
+                means="it was deleted while it was watched, or the token has lost its right to read it",
+                next="What was seen of it stays in the time line; look on the host at what it left.",
+            ) from error
 
     async def _known(self, run: WorkflowRun) -> dict[StepName, Usual]:
         """How long steps usually take: asked once; what cannot be asked is not compared."""
