@@ -14,6 +14,7 @@ from muva_console.drill import estate as estates
 from muva_console.drill.state import Estate
 from muva_console.engine import Engine
 from muva_console.ops.deploys.timeline import Source
+from muva_console.ops.deploys.watch import Watch
 from muva_console.ops.links.github_runs import WorkflowRun
 from muva_console.ops.workspace import Workspace
 from muva_console.screens.deploy import Deploy
@@ -62,13 +63,17 @@ async def _seen(estate: Estate, workspace: Workspace, engine: Engine, clone: Pat
         while (
             not any(one.source is Source.JOB for one in screen.line.moments)
             or not _over(screen)
-            or not watch.run.finished
+            or not _ended(watch)
         ):
             await pilot.press("r")
             await pilot.pause(0.3)
         assert watch.run.conclusion == "success"
         while "succeeded in" not in text_of(app):  # the head is drawn once a second
             await pilot.pause(0.1)
+
+
+def _ended(watch: Watch) -> bool:
+    return watch.run is not None and watch.run.finished
 
 
 def _over(screen: Deploy) -> bool:
