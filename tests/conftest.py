@@ -139,8 +139,8 @@ def _allow_for_load(made: Estate) -> None:
 
 @pytest.fixture(autouse=True)
 def _forget_secrets() -> Iterator[None]:
-    """What one test has called a secret is no secret to the next: the console's memory of them is one. Nor are
-    their values: an estate that is made anew in the same folder has others.
+    """What one test has called a secret is no secret to the next: the console's memory of them is one. Nor
+    are their values: an estate that is made anew in the same folder has others.
     """
     from muva_console.config import secrets
     from muva_console.config.redact import redactor
