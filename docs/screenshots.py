@@ -36,6 +36,7 @@ PICTURES = (
     Picture("migrations", keys=["4"], fault="migration-failed-half-way", words="half-way"),
     Picture("processes", keys=["5"], fault="crash-loop", words="exit with code 1"),
     Picture("health", keys=["6"], fault="database-stopped", words="ECONNREFUSED"),
+    Picture("emergency", keys=["exclamation_mark"], fault="port-taken", words="has the application's port"),
     Picture("plan", keys=["5", "R"], words="pm2 restart"),
     Picture("narrow-light", size=(80, 24), theme="muva-light"),
 )

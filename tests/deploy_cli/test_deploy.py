@@ -175,6 +175,7 @@ async def _walk(muva: Muva, estate: Estate, clone: Path) -> None:
     assert [len(one["leads"]) > 0 for one in changes] == [False, True], "nothing was live before the first"
     figures = {one["name"]: one for one in answer.data["report"]["figures"]}
     assert (figures["change fail rate"]["value"], figures["change fail rate"]["too_few"]) == (0.5, True)
+    await hub.until("staging", before, "completed")  # what the colleague's push began
     await muva("metrics", "import", "--env", "staging", config=config)
     again = await muva("metrics", "import", "--env", "staging", config=config)
     assert (again.status, again.out) == (0, ""), again.out

@@ -86,6 +86,10 @@ def test_what_is_not_known_is_never_healthy(name: str) -> None:
         ({"web": False, "looping": True, "signs": ("code",), "examples": ("TypeError",)}, "bad-deployment"),
         ({"signs": ("configuration",), "examples": ("X must be set",)}, "missing-configuration"),
         ({"web": False, "local": False, "taken_by": "", "signs": ("port",)}, "port-conflict"),
+        (
+            {"web": False, "stopped": True, "signs": ("configuration",), "examples": ("X must be set",)},
+            "missing-configuration",
+        ),
         ({"web": False, "local": False, "tables": None}, "migration-failed"),
         ({"cpu": True}, "cpu-saturated"),
     ],

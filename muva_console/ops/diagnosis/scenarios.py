@@ -45,6 +45,8 @@ def rank(facts: Facts) -> tuple[Scenario, ...]:
     up = facts.web is True
     examples = dict(zip(facts.signs, facts.examples, strict=False))
     failing = facts.web is False or bool(facts.looping or facts.gave_up)
+    # of one that is merely stopped the log tells of another time
+    crashing = bool(facts.looping or facts.gave_up)
     recent = facts.deployed is not None and facts.deployed <= RECENT
     away = facts.ssh is False and facts.web is False and facts.database is False
     if away:
@@ -90,7 +92,7 @@ def rank(facts: Facts) -> tuple[Scenario, ...]:
             sure=not up,
             apart="the state of the migrations: muva migrations status",
         )
-    if facts.taken_by and failing:
+    if facts.taken_by and crashing:
         supports = [f"its port is taken by {facts.taken_by}"]
         if Sign.PORT in examples:
             supports.append(f"the log says: {examples[Sign.PORT]}")
@@ -101,7 +103,7 @@ def rank(facts: Facts) -> tuple[Scenario, ...]:
             sure=Sign.PORT in examples,
             apart="who started what listens there",
         )
-    if Sign.CONFIGURATION in examples and failing:
+    if Sign.CONFIGURATION in examples and crashing:
         add(
             "missing-configuration",
             "A variable of its environment is missing",
@@ -112,7 +114,7 @@ def rank(facts: Facts) -> tuple[Scenario, ...]:
             "dependency-down",
             "A service that it hangs on is down",
             "the database answers, and that does not",
-            sure=not up or None is not facts.errors,
+            sure=not up,
             apart="the service's own status page",
         )
     if facts.pm2 is False:
