@@ -228,7 +228,8 @@ class Emergency(Frame):
         done = sum(state.done for state in look.states.values())
         told = f"{done} of {probes}" if not look.over else ""
         if look.ended is not None:
-            told = f"{age(time.monotonic() - look.ended)} ago"
+            since = age(time.monotonic() - look.ended)
+            told = since if since == "now" else f"{since} ago"
         self.seen.face(f"What I saw, {self.environment}", muted(told))
 
     def _why(self, width: int) -> Sequence[Content]:
