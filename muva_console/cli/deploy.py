@@ -74,8 +74,9 @@ def deploy(
     What has happened already is not done again, whoever did it; begun again it goes on where the world
     stands. It stops at the first item that is not well. What is a reviewer's is waited for.
 
-    Exit status: 0 deployed, 1 something is wrong, was refused or not confirmed, 2 usage or configuration,
-    3 something could not be told, or a person is needed.
+    Exit status: 0 deployed (what is left for a person, a message or a question, is told), 1 something is
+    wrong, was refused or not confirmed, 2 usage or configuration, 3 something could not be told, or a person
+    has to act before it goes on.
     """
     if run_id and (anew or version):
         raise click.UsageError("--run goes on with a run as it was begun")

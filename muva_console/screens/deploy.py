@@ -75,6 +75,9 @@ class Deploy(Frame):
         self._failed: OpsError | None = None
         self._watches: dict[tuple[int, int], Watch] = {}
         self._ticks = 0
+        self._reading = False
+        self._dead: list[Watch] = []
+        """Watches that ended with an error."""
 
     def body(self) -> Iterable[Widget]:
         """What is to be known, the runs, the time line."""
@@ -144,6 +147,7 @@ class Deploy(Frame):
         if not environment:
             return
         workspace = app.workspace
+        self._reading = True
         try:
             known = await app.ask_ops(lambda: read_deployments(workspace, environment))
         except OpsError as error:
@@ -151,6 +155,8 @@ class Deploy(Frame):
         else:
             if environment == self.environment:
                 self.take(known)
+        finally:
+            self._reading = False
         if self.is_mounted:
             self.refresh_all()
 
@@ -168,7 +174,8 @@ class Deploy(Frame):
     def tick(self) -> None:
         """Ages move on; what others start is seen."""
         self._ticks += 1
-        if self._ticks % READ_EVERY == 0 and not self.console_app.paused:
+        # one that is slow is waited for: to ask anew each time would never let it answer
+        if self._ticks % READ_EVERY == 0 and not self.console_app.paused and not self._reading:
             self.refreshed()
         self._draw_head()
 
@@ -207,7 +214,7 @@ class Deploy(Frame):
         heads.display = bool(lines)
         heads.say_if_changed(lines)
         old = age(self.board.monotonic() - self._read_at) if known is not None else ""
-        stale = known is not None and known.runs_error is not None
+        stale = known is not None and (known.runs_error is not None or self._failed is not None)
         aside = Content.styled(f"⌛ {old}", "$t-warn") if stale else muted(f"{old} · GitHub" if old else "")
         self.table.face(f"Runs, {self.environment}", aside)
         self.table.dim(stale)
@@ -239,13 +246,24 @@ class Deploy(Frame):
     def _begin(self, run: WorkflowRun) -> Watch:
         app = self.console_app
         watch = watch_run(app.workspace, run)
-        app.work_on(f"following run {run.id}", lambda: app.ask_ops(watch.follow), group="deploy.watch")
+        app.work_on(f"following run {run.id}", lambda: self._followed(watch), group="deploy.watch")
         return watch
+
+    async def _followed(self, watch: Watch) -> None:
+        """Follow it; one that could not be is begun anew when it is chosen again."""
+        try:
+            await self.console_app.ask_ops(watch.follow)
+        except OpsError as error:
+            self._dead.append(watch)
+            told = "\n".join(error.lines())
+            self.console_app.tell(told, title="Not followed", severity="warning", timeout=15)
 
     # choosing
 
     def on_table_chosen(self, event: Table.Chosen) -> None:
         """Another run."""
+        dead, self._dead = self._dead, []
+        self._watches = {key: one for key, one in self._watches.items() if one not in dead}
         self._follow()
         self._draw_head()
         self.refresh_bindings()

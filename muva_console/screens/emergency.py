@@ -202,7 +202,9 @@ class Emergency(Frame):
         self.seen.fill(seen_rows(look.states) if look is not None else (), empty=asking)
         before = self.thought.chosen
         rows = thought_rows(diagnosis, self.around) if diagnosis is not None else []
-        empty = self._undecided() if diagnosis is not None else [muted("◐ weighed when all have answered")]
+        empty = [muted("◐ weighed when all have answered")]
+        if diagnosis is not None or (look is not None and look.over):
+            empty = self._undecided()
         self.thought.fill(rows, empty=empty if look is not None else [])
         if diagnosis is not None and before is None and rows:
             self.thought.choose(first_untried(diagnosis, self.around))

@@ -432,4 +432,7 @@ async def test_a_run_without_a_guard_needs_no_approval(scene: Scene) -> None:
     scene.hub.all_runs = [run_of(sha, status="queued")]
     assert (await scene.checked("deploy-approved"))[0] == "unknown"
     scene.hub.all_runs = [run_of(sha, status="in_progress")]
+    level, said = await scene.checked("deploy-approved")
+    assert level == "unknown" and "has not asked for an approval" in said, "a later job may ask for one"
+    scene.hub.all_runs = [replace(run_of(sha, status="completed"), conclusion="success")]
     assert await scene.checked("deploy-approved") == ("ok", "run 7 did not have to be approved")

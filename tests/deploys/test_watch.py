@@ -243,6 +243,14 @@ async def test_what_is_seen_beside_it_is_told_while_it_runs() -> None:
     actions.looks = [(run_at("a" * 40), ())]
     await asyncio.wait_for(following, HANG)
     assert ended.is_set()
+
+    async def broken(tell: Tell) -> None:
+        raise RuntimeError("a defect")
+
+    actions = Actions(going, going, (run_at("a" * 40), ()))
+    told = watch(actions, witnesses=[broken])
+    await asyncio.wait_for(told.follow(), HANG)
+    assert texts(told, Source.NOTE) == ["defect: something is not seen any more: RuntimeError: a defect"]
     late = watch(Actions((run_at("a" * 40), ())), witnesses=[witness])
     await asyncio.wait_for(late.follow(), HANG)
     assert not texts(late, Source.NOTE), "of a run that is over nothing is to be seen any more"

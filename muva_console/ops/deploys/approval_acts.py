@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.deploys.deed import AlreadyError, Deed, done, github_of, here, step, verified, warning
+from muva_console.ops.deploys.which_run import deploying
 from muva_console.ops.errors import OpsError, Refused
 from muva_console.ops.links.github_model import Unsure
 from muva_console.ops.links.github_runs import Approval, PendingDeployment, WorkflowRun
@@ -61,7 +62,7 @@ async def guard_of(ctx: CheckContext) -> Guard:
         raise OpsError(f"where {outgoing.target} stands is not known: {outgoing.fetch_error}")
     actions, sha = github_of(ctx).actions, outgoing.base
     runs = await actions.runs(branch=outgoing.target, sha=sha)
-    deploys = [one for one in runs[:RUNS] if one.event in ("push", "workflow_dispatch")]
+    deploys = deploying(runs[:RUNS])
     found = Guard(sha=sha)
     for run in deploys:
         waiting = () if run.finished else await actions.pending(run)
@@ -127,6 +128,9 @@ async def deploy_approved(ctx: CheckContext) -> Finding:
         what = f"run {run.id} is {run.status}: whether it will wait for an approval is not known yet"
         if found.others:
             what = f"run {run.id} waits for {', '.join(found.others)}, not for {ctx.environment_name}"
+        return tell(Level.UNKNOWN, what, evidence=evidence, command=command, next="Sense it again.")
+    if not run.finished:
+        what = f"run {run.id} goes on, and has not asked for an approval of {ctx.environment_name} yet"
         return tell(Level.UNKNOWN, what, evidence=evidence, command=command, next="Sense it again.")
     return tell(
         Level.OK,

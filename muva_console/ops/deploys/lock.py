@@ -138,7 +138,7 @@ async def take(links: Sequence[HostLink], environment: str, owner: Owner) -> tup
         for link in reversed(taken):
             try:
                 await drop(link, environment, owner.token)
-            except LinkError:
+            except OpsError:
                 continue  # what is left behind names its owner, and is theirs at the next try
         raise
     return tuple(taken)

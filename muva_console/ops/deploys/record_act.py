@@ -12,6 +12,7 @@ from msgspec import Struct
 from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.deploys.deed import AlreadyError, Deed, done, here, output, step, verified, workshop_of
 from muva_console.ops.deploys.version import branch_version, manifest_version
+from muva_console.ops.deploys.which_run import deployment
 from muva_console.ops.errors import OpsError
 from muva_console.ops.health.document import read_document
 from muva_console.ops.health.words import spell_span
@@ -62,7 +63,7 @@ async def read_facts(ctx: CheckContext) -> Facts:
             return Facts(wait=f"{ctx.environment_name} does not serve {sha[:7]}", evidence=tuple(evidence))
         return Facts(deployment=await made_of(ctx, sha, None, (), live=True), evidence=tuple(evidence))
     runs = await link.actions.runs(branch=outgoing.target, sha=sha)
-    run = next((one for one in runs if one.event in ("push", "workflow_dispatch")), None)
+    run = deployment(runs)
     if run is None:
         return Facts(wait=f"no workflow ran for {sha[:7]}", evidence=tuple(evidence))
     evidence.append(
@@ -71,6 +72,10 @@ async def read_facts(ctx: CheckContext) -> Facts:
     if not run.finished:
         return Facts(wait=f"run {run.id} is {run.status}", evidence=tuple(evidence))
     jobs = await link.actions.jobs(run)
+    if (
+        run.conclusion == "success" and ctx.environment.url is not None and not served
+    ):  # a run that went well says nothing of who is served
+        return Facts(wait=f"what {ctx.environment_name} serves is not known", evidence=tuple(evidence))
     return Facts(deployment=await made_of(ctx, sha, run, jobs, live=live), evidence=tuple(evidence))
 
 

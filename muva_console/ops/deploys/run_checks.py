@@ -14,6 +14,7 @@ from msgspec import Struct
 from muva_console.ops.checks import CheckContext, check, tell
 from muva_console.ops.deploys.deed import github_of
 from muva_console.ops.deploys.record_act import rolled_back
+from muva_console.ops.deploys.which_run import deployment
 from muva_console.ops.deploys.words import failing, sentence, spell, word_of
 from muva_console.ops.errors import OpsError
 from muva_console.ops.health.document import read_document
@@ -31,7 +32,6 @@ GOOD_FOR = 30.0
 SECONDS = 60.0
 AFTER = timedelta(seconds=10)
 """How long after a run's end a process may begin and still be of the run: its own restart. Ours."""
-_STARTS = ("push", "workflow_dispatch")
 
 
 class RunOf(Struct, frozen=True, kw_only=True):
@@ -54,17 +54,13 @@ async def run_of(ctx: CheckContext) -> RunOf:
         raise OpsError(f"where {outgoing.target} stands is not known: {outgoing.fetch_error}")
     actions = github_of(ctx).actions
     sha, branch = outgoing.base, outgoing.target
-    run = _newest(await actions.runs(branch=branch, sha=sha))
+    run = deployment(await actions.runs(branch=branch, sha=sha))
     if run is None:
-        return RunOf(sha=sha, branch=branch, other=_newest(await actions.runs(branch=branch)))
+        return RunOf(sha=sha, branch=branch, other=deployment(await actions.runs(branch=branch)))
     jobs = await actions.jobs(run)
     waits = not run.finished and run.status not in ("in_progress", "queued")
     pending = await actions.pending(run) if waits else ()
     return RunOf(sha=sha, branch=branch, run=run, jobs=jobs, pending=pending)
-
-
-def _newest(runs: Sequence[WorkflowRun]) -> WorkflowRun | None:
-    return next((one for one in runs if one.event in _STARTS), None)
 
 
 @check("workflow-run", title="Workflow run", good_for=GOOD_FOR, timeout=lambda ctx: SECONDS)
@@ -185,9 +181,12 @@ async def _restarted(ctx: CheckContext, told: Told, ended: datetime) -> None:
             told.add(Level.UNKNOWN, f"{host}: {error}")
             continue
         names = ctx.environment.processes
-        for process in listed.processes:
-            if not names or process.name in names:
-                _began(told, process, ended)
+        mine = [process for process in listed.processes if not names or process.name in names]
+        for process in mine:
+            _began(told, process, ended)
+        for name in names or ("a process",):
+            if not any(process.name == name or not names for process in mine):
+                told.add(Level.FAIL, f"PM2 on {host} does not have {name}")
 
 
 def _began(told: Told, process: Process, ended: datetime) -> None:

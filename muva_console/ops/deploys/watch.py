@@ -140,7 +140,7 @@ class Watch:
             self._waits = ""
         self.run, self.jobs = run, jobs
         if not run.finished and self._witnesses:
-            self._beside += [asyncio.ensure_future(one(self._tell)) for one in self._witnesses]
+            self._beside += [asyncio.create_task(self._see(one)) for one in self._witnesses]
             self._witnesses = ()
         usual = await self._known(run)
         self._tell(job_moments(jobs, usual))
@@ -168,6 +168,14 @@ class Watch:
                 means="it was deleted while it was watched, or the token has lost its right to read it",
                 next="What was seen of it stays in the time line; look on the host at what it left.",
             ) from error
+
+    async def _see(self, witness: Witness) -> None:
+        """What is seen beside the run; a defect in seeing is told, and ends nothing else."""
+        try:
+            await witness(self._tell)
+        except Exception as error:
+            text = f"defect: something is not seen any more: {type(error).__name__}: {error}"
+            self._tell([note("beside", redact(text), level=LogLevel.WARN)])
 
     async def _known(self, run: WorkflowRun) -> dict[StepName, Usual]:
         """How long steps usually take: asked once; what cannot be asked is not compared."""

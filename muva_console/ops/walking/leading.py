@@ -212,6 +212,8 @@ class Leader:
                 continue
             if item.state in (State.NOT_ASKED, State.ASKING, State.WAITING, State.EXPIRED):
                 continue
+            if not item.open:  # done and seen: were it to be done anew, that is another act
+                self._acted.pop(item.id, None)
             now = (item.state, item.level, item.summary)
             if self._told.get(item.id) != now:
                 self._told[item.id] = now
