@@ -18,8 +18,8 @@ from muva_console.ops.deploys.publish_act import factory as publish
 from muva_console.ops.deploys.pull_act import factory as pull
 from muva_console.ops.deploys.request_act import factory as request
 from muva_console.ops.deploys.review_acts import factory as approve
-from muva_console.ops.errors import OpsError, Refused
-from muva_console.ops.links.github_model import Account
+from muva_console.ops.errors import Fault, OpsError, Refused
+from muva_console.ops.links.github_model import Account, Unsure
 from muva_console.ops.links.github_runs import Check, Checks, PendingDeployment, WorkflowRun
 from tests.deploys.hub import AT, Issue, declined
 from tests.deploys.scene import PACKAGE, Scene, act, last, perform
@@ -410,12 +410,30 @@ async def test_a_rejection_needs_its_reason_and_is_a_failure(scene: Scene) -> No
     scene.hub.all_runs = [run_of(scene.head("main"), status="completed", conclusion="failure")]
     level, summary = await scene.checked("deploy-approved")
     assert (level, summary) == ("fail", "run 7 was rejected by dana-castillo: not on a Friday")
-    # another attempt waits anew, and goes on once it is approved
+    # another attempt: what was said of the one before says nothing of it
+    scene.hub.all_runs = [run_of(scene.head("main"), attempt=2, status="queued")]
+    assert (await scene.checked("deploy-approved"))[0] == "unknown"
+    # it waits anew, and goes on once it is approved
     guarded(scene)
     assert (await scene.checked("deploy-approved"))[0] == "pending"
     await act(approve_factory(scene.context()))
     scene.hub.all_runs = [run_of(scene.head("main"), attempt=2, status="in_progress")]
     assert (await scene.checked("deploy-approved"))[0] == "ok"
+
+
+async def test_a_lost_answer_is_no_decision_of_mine(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits any more, because somebody cancelled the run meanwhile."""
+    guarded(scene)
+    operation = approve_factory(scene.context())
+    plan = await operation.plan()
+
+    async def cancelled(*_: object, **__: object) -> None:
+        scene.hub.waiting.clear()
+        raise Unsure(Fault.CLOSED, "the answer was lost", where="GitHub")
+
+    monkeypatch.setattr(scene.hub.actions, "decide", cancelled)
+    kind, said = last(await perform(operation, plan))
+    assert kind == "failed" and "not known that you were the one" in said
 
 
 async def test_who_may_not_decide_is_told_who_may(scene: Scene) -> None:

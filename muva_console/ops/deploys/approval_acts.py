@@ -45,14 +45,22 @@ class Guard(Struct, frozen=True, kw_only=True):
         """Who said no; None where nobody did, or where another attempt waits again or went on."""
         run = self.run
         on = run is not None and (not run.finished or run.conclusion == "success")
-        if self.waiting or (self.approved is not None and on):
+        if self.waiting or (self.approved is not None and on) or self._anew:
             return None
         return next((one for one in self.said if one.state == "rejected"), None)
 
     @property
     def approved(self) -> Approval | None:
         """Who said yes."""
+        run = self.run
+        if self._anew and run is not None and run.status != "in_progress":
+            return None
         return next((one for one in self.said if one.state == "approved"), None)
+
+    @property
+    def _anew(self) -> bool:
+        """Whether another attempt goes on: what was said of those before is in GitHub's list all the same."""
+        return self.run is not None and self.run.attempt > 1 and not self.run.finished
 
 
 async def guard_of(ctx: CheckContext) -> Guard:
@@ -64,7 +72,11 @@ async def guard_of(ctx: CheckContext) -> Guard:
     runs = await actions.runs(branch=outgoing.target, sha=sha)
     deploys = deploying(runs[:RUNS])
     found = Guard(sha=sha)
+    seen: set[str] = set()
     for run in deploys:
+        if run.file in seen:  # a newer one of this workflow goes on: what was said of the older is over
+            continue
+        seen.add(run.file)
         waiting = () if run.finished else await actions.pending(run)
         said = await actions.approvals(run)
         ours = tuple(one for one in waiting if _is_ours(ctx, one.environment))
@@ -203,17 +215,32 @@ class Decide(Deed):
         word = "approving" if self.APPROVE else "rejecting"
         yield step(f"{word} {', '.join(one.environment for one in found.waiting)} of run {run.id}")
         comment = await self._comment(ctx)
+        lost = ""
         try:
             await github_of(ctx).actions.decide(run, ids, approve=self.APPROVE, comment=comment)
         except Unsure as error:
-            yield warning(str(error))
+            lost = str(error)
+            yield warning(lost)
         after = await guard_of(ctx)
         if after.waiting:
             raise OpsError(f"run {run.id} waits still", next="Plan it again.")
+        if lost and not await self._is_mine(ctx, after, run):
+            raise OpsError(
+                f"run {run.id} waits no more, and it is not known that you were the one who decided",
+                means="it may have been cancelled, or another reviewer was faster",
+                next=f"See run {run.id} on GitHub.",
+            )
         self._said = {"run": run.id, "attempt": run.attempt, "commit": found.sha, "comment": comment}
         for one in after.said[:1]:
             yield verified(_told(one))
         yield done(f"run {run.id} is {'approved' if self.APPROVE else 'rejected'}")
+
+    async def _is_mine(self, ctx: CheckContext, after: Guard, run: WorkflowRun) -> bool:
+        """Whether GitHub has this decision, by whom the token is of."""
+        me = (await github_of(ctx).releasing.me()).login
+        word = "approved" if self.APPROVE else "rejected"
+        same_run = after.run is not None and (after.run.id, after.run.attempt) == (run.id, run.attempt)
+        return same_run and any(one.state == word and one.by.login == me for one in after.said)
 
     async def _to_decide(self, ctx: CheckContext) -> tuple[Guard, WorkflowRun]:
         found = await guard_of(ctx)
