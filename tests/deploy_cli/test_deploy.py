@@ -183,6 +183,7 @@ async def _walk(muva: Muva, estate: Estate, clone: Path) -> None:
         (("--duration", "-1"), "cannot be"),
         (("--commit", "dead00beef"), "has no commit"),
         (("--at", "30d"), "before the newest record"),
+        (("--at", "2099-01-01"), "has not come yet"),
     ):
         wrong = await muva("metrics", "record", "--env", "production", "--status", "success", *words,
                            config=config)  # fmt: skip

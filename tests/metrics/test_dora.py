@@ -53,7 +53,11 @@ INCIDENT = Incident(
     opened_at=MONDAY + timedelta(days=4, minutes=20), opened_by="eve",
     onset=MONDAY + timedelta(days=4, minutes=10), stable_at=MONDAY + timedelta(days=4, hours=1),
 )  # fmt: skip
-LEADS = {sha(1): (3600.0, 7200.0), sha(9): (10_800.0,), sha(10): (14_400.0, 86_400.0)}
+LEADS = {
+    "production/run/1/1": (3600.0, 7200.0),
+    "production/run/9/1": (10_800.0,),
+    "production/run/10/1": (14_400.0, 86_400.0),
+}
 
 
 def week() -> Report:
@@ -95,6 +99,12 @@ def test_a_failure_counts_once_whatever_came_of_it() -> None:
 def test_an_attempt_that_was_begun_again_is_one_deployment() -> None:
     again = (deployed(1, 1.0, status=Status.FAILED, live=False), deployed(1, 1.2))
     assert [one.deployment.status for one in changes_of(again)] == [Status.SUCCESS]
+
+
+def test_a_commit_that_goes_live_twice_does_not_lend_its_leads() -> None:
+    twice = (deployed(1, 1.0), deployed(2, 2.0), deployed(3, 3.0, commit=sha(1)))
+    changes = changes_of(twice, leads={"production/run/1/1": (60.0,)})
+    assert [one.leads for one in changes] == [(60.0,), (), ()]
 
 
 def test_on_nothing_there_is_no_figure() -> None:

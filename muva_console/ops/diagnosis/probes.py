@@ -171,7 +171,7 @@ async def _port_of(ctx: CheckContext, host: str, seen: Seen) -> Finding:
 
 
 async def changed(ctx: CheckContext, seen: Seen) -> tuple[Finding, ...]:
-    """When the checkout moved, the environment file was changed and the processes were started."""
+    """When the checkout moved, and the environment file was changed."""
     return tuple(await asyncio.gather(*(_changed_on(ctx, host, seen) for host in ctx.environment.hosts)))
 
 

@@ -81,7 +81,7 @@ def changes_of(
     leads: Mapping[str, tuple[float, ...]] | None = None,
 ) -> tuple[Change, ...]:
     """The changes of one environment, oldest first. `deployments` in the journal's order, the last word on a
-    run's attempt counting; `leads` by commit.
+    run's attempt counting; `leads` by its id.
     """
     last = {one.id: one for one in deployments}
     known = sorted((one for one in last.values() if one.finished is not None), key=_finished)
@@ -94,7 +94,7 @@ def changes_of(
             Change(
                 deployment=one,
                 at=_finished(one),
-                leads=(leads or {}).get(one.commit, ()),
+                leads=(leads or {}).get(one.id, ()),
                 failed=failed,
                 recovered=recovered,
             )

@@ -38,7 +38,7 @@ async def read_report(
 async def _leads(
     workspace: Workspace, deployments: Sequence[Deployment], since: datetime
 ) -> tuple[dict[str, tuple[float, ...]], str]:
-    """By deployed commit: seconds from each commit that it brought to when it was live. Merges bring nothing
+    """By deployment: seconds from each commit that it brought to when it was live. Merges bring nothing
     themselves.
     """
     live = [
@@ -56,7 +56,7 @@ async def _leads(
         except OpsError as error:
             why = why or str(error)
             continue
-        found[one.commit] = tuple(
+        found[one.id] = tuple(
             max(0.0, (one.finished - commit.at).total_seconds()) for commit in commits if not commit.merge
         )
     return found, why

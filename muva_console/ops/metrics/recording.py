@@ -8,16 +8,21 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from muva_console.ops.deploys.record_act import made_of, record, told_line
+from muva_console.ops.deploys.which_run import deploying
 from muva_console.ops.errors import Refused
+from muva_console.ops.readings import utc_now
 from muva_console.ops.release.records import Deployment, DeploymentKind, Status, read_deployments
 from muva_console.ops.text import sanitise_line
 from muva_console.ops.walking.looking import look
 
 if TYPE_CHECKING:
+    from muva_console.ops.links.github_runs import WorkflowRun
     from muva_console.ops.workspace import Workspace
 
 LONGEST = 24 * 3600.0
 """Seconds. A deployment that took longer is a mistake in typing. Ours."""
+AHEAD = timedelta(minutes=1)
+"""How far a time may lie ahead: clocks differ a little. Ours."""
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
@@ -44,6 +49,8 @@ async def record_by_hand(
         )
     whole = await _whole(workspace, environment, commit)
     taken_back = await _whole(workspace, environment, rolls_back) if rolls_back else ""
+    if at > utc_now() + AHEAD:
+        raise Refused(f"{at:%Y-%m-%d %H:%M} UTC has not come yet", next="Give --at with the time it ended.")
     known = await read_deployments(workspace.journal, environment)
     newest = max((one.finished for one in known if one.finished is not None), default=None)
     if newest is not None and at < newest:
@@ -105,13 +112,21 @@ async def import_runs(workspace: Workspace, environment: str, since: datetime) -
     if link is None:
         raise Refused("no repository on GitHub is configured", next="Give [project] a repository.")
     branch = workspace.config.environments[environment].branch
-    known = {one.id for one in await read_deployments(workspace.journal, environment, limit=None)}
+    recorded = await read_deployments(workspace.journal, environment, limit=None)
+    known = {one.id for one in recorded}
+    by_hand = {one.commit for one in recorded if "/hand/" in one.id}
     runs = await link.actions.runs(branch=branch, created=f">={since:%Y-%m-%d}", most=10, size=100)
-    ended = [run for run in runs if run.finished and run.event in ("push", "workflow_dispatch")]
+    # of each commit those that deploy: tests on the same branch are no deployment
+    of_commit: dict[str, list[WorkflowRun]] = {}
+    for run in runs:
+        of_commit.setdefault(run.sha, []).append(run)
+    ended = [run for one in of_commit.values() for run in deploying(one) if run.finished]
     context = look(workspace, environment).target
     try:
         for run in sorted(ended, key=lambda one: one.started_at):
             if f"{environment}/run/{run.id}/{run.attempt}" in known or run.started_at < since:
+                continue
+            if run.sha in by_hand:
                 continue
             jobs = await link.actions.jobs(run)
             made = await made_of(context, run.sha, run, jobs, live=None)
