@@ -7,7 +7,6 @@ asked says so.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -20,17 +19,16 @@ from muva_console.ops.errors import OpsError
 from muva_console.ops.health.report import HealthReport
 from muva_console.ops.incidents.desk import Desk
 from muva_console.ops.incidents.model import Incident
+from muva_console.ops.markdown import as_text
 from muva_console.ops.process_findings import spell
 from muva_console.ops.readings import Level, Verdict, utc_now
 from muva_console.ops.release.records import Deployment, read_deployments
 from muva_console.ops.runbooks.run import Run, Word
-from muva_console.ops.text import sanitise_line
 from muva_console.ops.walking.runs import list_runs, read_run
 
 if TYPE_CHECKING:
     from muva_console.ops.workspace import Workspace
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 _NONE = "none"
 
 
@@ -131,7 +129,7 @@ def written(shift: Shift) -> str:
         f"# Hand-over, {shift.until:%Y-%m-%d %H:%M} UTC",
         "",
         f"{spell((shift.until - shift.since).total_seconds())} since {shift.since:%Y-%m-%d %H:%M} UTC; "
-        f"written by {_md(shift.by)}.",
+        f"written by {as_text(shift.by)}.",
         "",
     ]
     for title, told in (
@@ -140,7 +138,7 @@ def written(shift: Shift) -> str:
         ("Deployments", [_deployment(one) for one in shift.deployments]),
         ("Runs that are open, and what was overridden", [line for run in shift.runs for line in _run(run)]),
         ("Certificates", _certificates(shift)),
-        ("Backups", [f"{_md(name)}: {_md(text)}" for name, text in shift.backups]),
+        ("Backups", [f"{as_text(name)}: {as_text(text)}" for name, text in shift.backups]),
     ):
         lines += [f"## {title}", "", *(_bullet(line) for line in told or [_NONE]), ""]
     return "\n".join(lines)
@@ -155,9 +153,10 @@ def _standing(shift: Shift) -> list[str]:
     words = {Verdict.GO: "healthy", Verdict.NO_GO: "**NOT healthy**", Verdict.CANNOT_TELL: "**cannot tell**"}
     lines = []
     for report in shift.health:
-        lines.append(f"{_md(report.environment)}: {words[report.verdict]}")
+        lines.append(f"{as_text(report.environment)}: {words[report.verdict]}")
         lines += [
-            f"  {one.level.value}: {_md(one.title or one.check)} {_md(one.subject)}: {_md(one.summary)}"
+            f"  {one.level.value}: {as_text(one.title or one.check)} {as_text(one.subject)}: "
+            f"{as_text(one.summary)}"
             for one in report.findings
             if one.level is not Level.OK
         ]
@@ -168,31 +167,28 @@ def _incident(one: Incident) -> str:
     took = one.recovery
     recovery = f", recovered in {spell(took)}" if took is not None else ""
     lead = one.roles.get("commander", "") or "nobody"
-    cause = f"; cause: {_md(one.cause)}" if one.cause else ""
+    cause = f"; cause: {as_text(one.cause)}" if one.cause else ""
     return (
-        f"{_md(one.name)} on {_md(one.environment)}, {one.severity.value}, **{one.phase.value}**: "
-        f"{_md(one.title)}{recovery}; commander: {_md(lead)}{cause}"
+        f"{as_text(one.name)} on {as_text(one.environment)}, {one.severity.value}, **{one.phase.value}**: "
+        f"{as_text(one.title)}{recovery}; commander: {as_text(lead)}{cause}"
     )
 
 
 def _deployment(one: Deployment) -> str:
     at = f"{one.finished:%m-%d %H:%M} " if one.finished is not None else ""
-    return f"{at}{_md(told_line(one))}"
+    return f"{at}{as_text(told_line(one))}"
 
 
 def _run(run: Run) -> list[str]:
     state = "open" if run.ended_at is None else f"ended {run.outcome}"
-    lines = [f"{_md(run.runbook.title)} for {_md(run.environment)}, {state}, begun by {_md(run.begun_by)}"]
-    return [*lines, *(f"  overridden: {_md(text)}" for text in overrides(run))]
+    title = f"{as_text(run.runbook.title)} for {as_text(run.environment)}"
+    lines = [f"{title}, {state}, begun by {as_text(run.begun_by)}"]
+    return [*lines, *(f"  overridden: {as_text(text)}" for text in overrides(run))]
 
 
 def _certificates(shift: Shift) -> list[str]:
     return [
-        f"{_md(report.environment)}: {one.level.value}, {_md(one.summary)}"
+        f"{as_text(report.environment)}: {one.level.value}, {as_text(one.summary)}"
         for report in shift.health
         for one in report.of("certificate")
     ]
-
-
-def _md(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", sanitise_line(text, cap=300))

@@ -6,7 +6,6 @@ and all of them once more at the end. Source of the sections: Google SRE, "Postm
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -15,9 +14,8 @@ from msgspec import Struct
 from muva_console.ops.incidents.messages import recovery_of
 from muva_console.ops.incidents.model import Incident, Phase, Role, Said, Turn
 from muva_console.ops.incidents.timeline import Moment
+from muva_console.ops.markdown import as_text
 from muva_console.ops.process_findings import spell
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
 
 class Postmortem(Struct, frozen=True, kw_only=True):
@@ -40,10 +38,10 @@ class _Writer:
     def write(self, at: datetime) -> Postmortem:
         one = self._one
         lines = [
-            f"# Post-mortem: {_md(one.title)}",
+            f"# Post-mortem: {as_text(one.title)}",
             "",
-            f"Incident {one.id} on {_md(one.environment)}, {one.severity.value}. Written from the journal at "
-            f"{_when(at)}; every line has its entry there.",
+            f"Incident {one.id} on {as_text(one.environment)}, {one.severity.value}. Written from the "
+            f"journal at {_when(at)}; every line has its entry there.",
             "",
             *self._section("Summary", [self._blank("summary", "what guests saw, in two sentences")]),
             *self._section("Impact", [self._blank("impact", "who could not do what, and how many")]),
@@ -84,15 +82,18 @@ class _Writer:
             onset = self._blank("onset", "when it began: from the logs, or from the first guest who told")
             detect = "not known, for the onset is not"
         else:
-            onset = f"{_when(one.onset)} ({_md(one.onset_source)})"
+            onset = f"{_when(one.onset)} ({as_text(one.onset_source)})"
             detect = spell(one.detection or 0.0)
         how = "automatically, with the first red verdict" if one.automatic else "by hand"
         rows = [
             ("Onset", onset),
-            ("Opened", f"{_when(one.opened_at)} by {_md(one.opened_by)}, {how}"),
+            ("Opened", f"{_when(one.opened_at)} by {as_text(one.opened_by)}, {how}"),
             ("First act", self._first_act()),
             ("Stable", self._stable()),
-            ("Closed", f"{_when(one.closed_at)} by {_md(one.closed_by)}" if one.closed_at else "still open"),
+            (
+                "Closed",
+                f"{_when(one.closed_at)} by {as_text(one.closed_by)}" if one.closed_at else "still open",
+            ),
             ("Onset to opening", detect),
             ("Onset to stable (recovery)", recovery_of(one)),
         ]
@@ -112,27 +113,27 @@ class _Writer:
                 )
             return "not yet"
         seen = "seen healthy" if one.verified else "said, not seen healthy by the console"
-        return f"{_when(one.stable_at)} by {_md(one.stable_by)}, {seen}: {_md(one.stable_how)}"
+        return f"{_when(one.stable_at)} by {as_text(one.stable_by)}, {seen}: {as_text(one.stable_how)}"
 
     def _first_act(self) -> str:
         acts = [one for one in self._moments if one.lane == "act" and not one.before]
         if not acts:
             return "none is in the journal"
-        return f"{_when(acts[0].at)}: {_md(acts[0].text)}"
+        return f"{_when(acts[0].at)}: {as_text(acts[0].text)}"
 
     def _people(self) -> list[str]:
         lines = []
         for role in Role:
             name = self._one.roles.get(role.value)
             handed = [one for one in self._one.said if one.role == role.value]
-            told = _md(name) if name else "nobody took it"
+            told = as_text(name) if name else "nobody took it"
             lines.append(f"- {role.value.capitalize()}: {told}{_handed(handed)}")
         acted = dict.fromkeys(
             one.by for one in self._moments if one.lane in ("act", "lock") and not one.before
         )
-        lines.append(f"- Acted: {', '.join(_md(name) for name in acted) or 'nobody, by the journal'}")
+        lines.append(f"- Acted: {', '.join(as_text(name) for name in acted) or 'nobody, by the journal'}")
         said = dict.fromkeys(one.by for one in self._one.said)
-        lines.append(f"- Said something: {', '.join(_md(name) for name in said)}")
+        lines.append(f"- Said something: {', '.join(as_text(name) for name in said)}")
         return lines
 
     def _changes(self) -> list[str]:
@@ -151,8 +152,8 @@ class _Writer:
         lines: list[str] = []
         for one in self._moments:
             if one.lane in ("verdict", "run") and one.detail:
-                lines.append(f"- {_when(one.at)} {_md(one.text)} (entry {one.entry})")
-                lines += [f"  - {_md(fact)}" for fact in one.detail]
+                lines.append(f"- {_when(one.at)} {as_text(one.text)} (entry {one.entry})")
+                lines += [f"  - {as_text(fact)}" for fact in one.detail]
         return lines or [self._blank("evidence", "what was seen: no verdict of its time is in the journal")]
 
     def _acts(self) -> list[str]:
@@ -163,7 +164,8 @@ class _Writer:
         for one in acts:
             took = "not known" if one.took is None else spell(one.took)
             rows.append(
-                f"| {_when(one.at)} | {_md(one.by)} | {_md(one.text)} | {took} | {_md(one.outcome)} |"
+                f"| {_when(one.at)} | {as_text(one.by)} | {as_text(one.text)} | {took} "
+                f"| {as_text(one.outcome)} |"
             )
         return rows
 
@@ -172,27 +174,24 @@ class _Writer:
         lines = []
         verdicts = dict.fromkeys(m.text for m in self._moments if m.lane == "verdict" and not m.before)
         if verdicts:
-            lines.append("The verdicts, in their order: " + "; ".join(_md(text) for text in verdicts))
+            lines.append("The verdicts, in their order: " + "; ".join(as_text(text) for text in verdicts))
             lines.append("")
         if one.cause:
-            lines.append(f"Said when it was closed: {_md(one.cause)}")
+            lines.append(f"Said when it was closed: {as_text(one.cause)}")
         else:
             lines.append(self._blank("cause", "why it happened, and why it could: a verdict is not a cause"))
         return lines
 
 
 def _handed(handed: Sequence[Said]) -> str:
-    return "" if not handed else " (" + "; ".join(f"{one.at:%H:%M} {_md(one.text)}" for one in handed) + ")"
+    return (
+        "" if not handed else " (" + "; ".join(f"{one.at:%H:%M} {as_text(one.text)}" for one in handed) + ")"
+    )
 
 
 def _line(one: Moment) -> str:
-    return f"- {_when(one.at)} **{one.lane}** {_md(one.text)} ({_md(one.by)}, entry {one.entry})"
+    return f"- {_when(one.at)} **{one.lane}** {as_text(one.text)} ({as_text(one.by)}, entry {one.entry})"
 
 
 def _when(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _md(text: str) -> str:
-    """Text as text: nothing in it is Markdown or HTML, and it stays on its line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

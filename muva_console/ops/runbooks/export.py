@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
+from muva_console.ops.markdown import as_text
 from muva_console.ops.readings import Level
 from muva_console.ops.runbooks.standing import ItemView, RunView, State
 from muva_console.ops.text import sanitise_line
@@ -16,7 +17,6 @@ _WORD = {Level.OK: "ok", Level.WARN: "warn", Level.FAIL: "**fail**", Level.UNKNO
 EVIDENCE = 12
 """Lines of evidence an item in the document."""
 
-_ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~!])")
 _FENCE = re.compile(r"`{3,}")
 
 
@@ -74,28 +74,28 @@ def _item(item: ItemView) -> dict[str, Any]:
 def as_markdown(view: RunView) -> str:
     """The run as a document that GitHub and Slack show; what came from outside cannot become markup."""
     run = view.run
-    about = "".join(f" · {text(f'{key} {value}')}" for key, value in run.about.items())
-    about += "".join(f" · {text(f'{on} commit {sha[:7]}')}" for on, sha in view.basis.items())
+    about = "".join(f" · {as_text(f'{key} {value}')}" for key, value in run.about.items())
+    about += "".join(f" · {as_text(f'{on} commit {sha[:7]}')}" for on, sha in view.basis.items())
     lines = [
-        f"## {text(run.runbook.title)}: {view.verdict.value}",
+        f"## {as_text(run.runbook.title)}: {view.verdict.value}",
         "",
-        f"{text(run.environment)}{about}  ",
-        f"begun {run.begun_at:%Y-%m-%d %H:%M}Z by {text(run.begun_by)}, as of {view.at:%Y-%m-%d %H:%M:%S}Z"
-        + (f", ended {run.ended_at:%Y-%m-%d %H:%M}Z by {text(run.ended_by)}" if run.ended_at else ""),
+        f"{as_text(run.environment)}{about}  ",
+        f"begun {run.begun_at:%Y-%m-%d %H:%M}Z by {as_text(run.begun_by)}, as of {view.at:%Y-%m-%d %H:%M:%S}Z"
+        + (f", ended {run.ended_at:%Y-%m-%d %H:%M}Z by {as_text(run.ended_by)}" if run.ended_at else ""),
     ]
     if view.between:
-        lines += ["", "Between here and GO:", *(f"- {text(line)}" for line in view.between)]
+        lines += ["", "Between here and GO:", *(f"- {as_text(line)}" for line in view.between)]
     if view.overridden:
         lines += ["", "Passed over with a reason:"]
         lines += [
-            f"- **{text(item.step.title)}**: {text(item.summary)} ({text(item.by)})"
+            f"- **{as_text(item.step.title)}**: {as_text(item.summary)} ({as_text(item.by)})"
             for item in view.overridden
         ]
     section = None
     for item in view.items:
         if item.step.section != section:
             section = item.step.section
-            lines += ["", f"### {text(section)}"] if section else [""]
+            lines += ["", f"### {as_text(section)}"] if section else [""]
         elif item is view.items[0]:
             lines.append("")
         lines += _markdown_item(item)
@@ -104,11 +104,11 @@ def as_markdown(view: RunView) -> str:
 
 def _markdown_item(item: ItemView) -> list[str]:
     if item.state is State.TEXT:
-        return [f"- {text(item.step.title)}: {text(item.summary)}"]
+        return [f"- {as_text(item.step.title)}: {as_text(item.summary)}"]
     when = f", {item.at:%H:%M:%S}Z" if item.at else ""
-    who = f" by {text(item.by)}" if item.by and item.answer is not None else ""
+    who = f" by {as_text(item.by)}" if item.by and item.answer is not None else ""
     word = {State.PENDING: "not yet", State.WAITING: "not yet"}.get(item.state, _WORD[item.level])
-    head = f"- {_MARK[item.level]} **{text(item.step.title)}** {word}: {text(item.summary)}"
+    head = f"- {_MARK[item.level]} **{as_text(item.step.title)}** {word}: {as_text(item.summary)}"
     lines = [f"{head} _({item.state.value}{who}{when})_"]
     told = [line for finding in item.findings for line in finding.evidence]
     if told and item.level is not Level.OK:
@@ -116,10 +116,3 @@ def _markdown_item(item: ItemView) -> list[str]:
         more = [f"… {len(told) - EVIDENCE} more"] if len(told) > EVIDENCE else []
         lines += ["  ```", *(f"  {line}" for line in (*shown, *more)), "  ```"]
     return lines
-
-
-def text(raw: str) -> str:
-    """A text that shows as itself: nothing in it is markup, a mention or a link."""
-    plain = _ACTIVE.sub(r"\\\1", sanitise_line(raw))
-    # a backslash does not stop GitHub from mentioning, nor anybody from making a link: an empty space does
-    return plain.replace("@", "@\u200b").replace("://", ":\u200b//")
