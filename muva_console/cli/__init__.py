@@ -44,6 +44,10 @@ _COMMANDS = {
         "muva_console.cli.deploy",
         "The deployment runbook, led: merged or released, followed, verified, recorded, told.",
     ),
+    "rollback": (
+        "muva_console.cli.rollback",
+        "Go back to the last release that was good.",
+    ),
     "incident": (
         "muva_console.cli.incident",
         "Incidents: open, note, hand over, stable, close, and the post-mortem.",

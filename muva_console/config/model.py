@@ -27,6 +27,7 @@ from muva_console.config.release import (
     Migrations,
     Notices,
     OnCall,
+    Rollback,
     Runbooks,
     Shift,
     Window,
@@ -80,6 +81,7 @@ __all__ = [
     "Notices",
     "OnCall",
     "Project",
+    "Rollback",
     "Runbooks",
     "Seconds",
     "Secret",
@@ -264,6 +266,8 @@ class Environment(Table, frozen=True, kw_only=True):
     """Services the application needs, by a name of yours."""
     flows: dict[str, Flow] = field(default_factory=dict)
     """Critical user flows that one request can tell of, by a name of yours."""
+    rollback: Rollback = Rollback()
+    """How it goes back to a release that was good."""
     thresholds: Thresholds = Thresholds()
     """The limits beyond which a reading is bad news."""
 

@@ -130,6 +130,25 @@ class Migrations(Table, frozen=True, kw_only=True):
     migrations are migrations to the Supabase CLI. Down files beside them are taken too."""
 
 
+class Rollback(Table, frozen=True, kw_only=True):
+    """How an environment goes back to a release that was good."""
+
+    way: Annotated[str, Meta(extra={"choices": ("in-place", "symlink")})] = "in-place"
+    """in-place: what was built beside is moved into `directory`, and its checkout is set back. symlink:
+    `directory` is a link, and is made to lead to the release that was built beside."""
+    build: Text | None = None
+    """How it is built on the host, in a folder beside; [project] build when not given."""
+    build_timeout: Annotated[Seconds, Meta(gt=0, le=7200)] = Seconds(900.0)
+    """How long that may take."""
+    start: Text | None = None
+    """How it is tried beside before it is put in place: a command that serves on $PORT until it is ended.
+    None is said so."""
+    passes: Annotated[int, Meta(ge=1, le=100)] = 5
+    """Good answers in a row, one a second, that make it verified. Ours."""
+    patience: Annotated[Seconds, Meta(ge=1, le=3600)] = Seconds(60.0)
+    """How long that may take, before what served is put back. Ours."""
+
+
 class Flow(Table, frozen=True, kw_only=True):
     """A critical user flow as one request: what a user sees when it works."""
 

@@ -25,6 +25,7 @@ from muva_console.config.model import (
     Notices,
     OnCall,
     Project,
+    Rollback,
     Runbooks,
     Secret,
     Shift,
@@ -128,7 +129,7 @@ def _array(name: str, table: type[Table], given: Sequence[Mapping[str, Any]]) ->
 def _environment(name: str, values: Mapping[str, Any], *, explained: bool) -> Iterator[str]:
     path = f"environments.{name}"
     yield _table(path, Environment, values, explained=explained)
-    for key, table in (("database", Database), ("thresholds", Thresholds)):
+    for key, table in (("database", Database), ("rollback", Rollback), ("thresholds", Thresholds)):
         if key in values or explained:
             given = values.get(key, {})
             yield _table(f"{path}.{key}", table, given, explained=explained, absent=not given)

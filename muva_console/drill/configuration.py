@@ -118,6 +118,7 @@ def _environment(estate: Estate, site: Site, baseline: float) -> dict[str, Any]:
             "password": {"file": str(estate.secrets / f"{site.role}.password")},
             "critical_tables": list(CRITICAL_TABLES),
         },
+        "rollback": {"start": f"MUVA_ENV={site.environment} pnpm start", "passes": 3, "patience": "30s"},
         "flows": {
             "rates": {"path": "/rates", "contains": "Deluxe Sea View"},
             "accommodations": {"path": "/api/accommodations", "contains": '"price_cents"'},

@@ -96,6 +96,7 @@ RELEASE_SOURCES = [
     "muva_console.ops.deploys.hotfix_acts",
     "muva_console.ops.deploys.backport",
     "muva_console.ops.incidents.checks",
+    "muva_console.ops.rollback.checks",
 ]
 """Likewise, the checks that runbooks name beside those: what goes out, and what has gone out."""
 

@@ -45,6 +45,7 @@ ACTS: dict[str, str] = {
     "process-restart": f"{_EMERGENCY}processes:restart",
     "process-memory-limit": f"{_EMERGENCY}processes:raise_limit",
     "pm2-resurrect": f"{_EMERGENCY}daemon:factory",
+    "rollback": "muva_console.ops.rollback.act:factory",
     "hotfix-branch": f"{_HERE}hotfix_acts:branch_factory",
     "hotfix-staging": f"{_HERE}hotfix_acts:staging_factory",
     "hotfix-pull": f"{_HERE}hotfix_pull:factory",

@@ -5,6 +5,7 @@ from __future__ import annotations
 _DOWN, _LOOP, _MEMORY = "emergency-service-down", "emergency-crash-loop", "emergency-memory"
 _DATABASE, _MIGRATION, _DISK = "emergency-database", "emergency-migration", "emergency-disk"
 _HOST, _EDGE, _SLOW = "emergency-host", "emergency-edge", "emergency-slow"
+_BACK = "rollback"
 
 RUNBOOKS: dict[str, str] = {
     "process-stopped": _DOWN,
@@ -12,7 +13,7 @@ RUNBOOKS: dict[str, str] = {
     "port-conflict": _DOWN,
     "crash-loop": _LOOP,
     "missing-configuration": _LOOP,
-    "bad-deployment": _LOOP,
+    "bad-deployment": _BACK,
     "out-of-memory": _MEMORY,
     "database-connectivity": _DATABASE,
     "database-unresponsive": _DATABASE,

@@ -38,6 +38,7 @@ PLAYBOOK = (
     "incident",
     "hotfix",
     "notify",
+    "rollback",
     "post-rollback",
     "emergency-service-down",
     "emergency-crash-loop",

@@ -23,7 +23,8 @@ function load() {
   if (missing.length) {
     throw new Error(`Invalid environment variables in .env.${name}: ${missing.join(', ')} must be set`);
   }
-  return { name, port: Number(values.PORT), host: values.HOSTNAME || '127.0.0.1', values };
+  // as dotenv has it: what the process was given goes before what the file says
+  return { name, port: Number(process.env.PORT || values.PORT), host: values.HOSTNAME || '127.0.0.1', values };
 }
 
 module.exports = { load, parse };

@@ -1,0 +1,1 @@
+"""Going back: the host's script with real git, whatever it is killed at; the act on an estate."""
