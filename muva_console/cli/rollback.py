@@ -17,6 +17,14 @@ from muva_console.cli.base import Invocation, environment_of, environment_option
 @click.option(
     "--despite-schema", default="", metavar="REASON", help="Go although the schema moved on, and why."
 )
+@click.option(
+    "--restore-db",
+    is_flag=False,
+    flag_value="auto",
+    default="",
+    metavar="[FILE]",
+    help="The database too: from the backup of when that release served, or from FILE.",
+)
 @acting_options
 @json_option
 @click.pass_obj
@@ -26,6 +34,7 @@ def rollback(
     reason: str,
     to: str,
     despite_schema: str,
+    restore_db: str,
     yes: bool,
     confirm: str,
     plan_only: bool,
@@ -37,11 +46,16 @@ def rollback(
     serves, put in place, restarted and watched, by a job on the host that outlives this command. Where it
     does not get well, what served is put back. Called again while one goes on, it takes that one up.
 
+    Code goes back alone; --restore-db restores the database too, between the build and the start of the old
+    release, and what was written since is lost from it (it is kept: docs/rollback.md).
+
     Exit status: 0 rolled back (or planned), 1 refused, not confirmed or not rolled back, 2 usage or
     configuration.
     """
 
     async def run() -> int:
+        from muva_console.ops.database.restore import RestoreOperation
+        from muva_console.ops.database.target import target_of
         from muva_console.ops.incidents.desk import Desk
         from muva_console.ops.rollback.act import Rollback
         from muva_console.ops.walking.looking import look
@@ -54,12 +68,13 @@ def rollback(
                 "reason": reason,
                 "to": to,
                 "despite_schema": despite_schema,
+                "restore": restore_db,
                 "incident": "" if incident is None else str(incident.id),
             }
             try:
                 return await act(
                     workspace,
-                    Rollback(round_.target),
+                    Rollback(round_.target, lambda file: RestoreOperation(target_of(workspace, of), file)),
                     yes=yes,
                     confirm=confirm,
                     plan_only=plan_only,

@@ -69,7 +69,7 @@ class Site:
             "way": "in-place", "env_file": ".env", "build": BUILD, "build_timeout": "20", "start": "",
             "spare": "39000", "port": str(self.server.server_port), "health": "/", "restart":
             f"cp dist/commit {self.running}", "pids": "echo 1", "save": "true", "passes": "2",
-            "every": "0.05", "patience": "1", "hold": "", "reason": "why not",
+            "every": "0.05", "patience": "1", "hold": "", "reason": "why not", "restore_file": "",
         }  # fmt: skip
         (self.job / "job.sh").write_bytes(script(parameters | changed))
 

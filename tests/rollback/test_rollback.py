@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 
 from muva_console.drill import faults
+from muva_console.drill.postgres import connect
 from muva_console.drill.state import Estate
+from muva_console.ops.database.backup import BackupOperation
+from muva_console.ops.database.restore import RestoreOperation
+from muva_console.ops.database.target import target_of
 from muva_console.ops.deploys.lock import read_lock
 from muva_console.ops.deploys.record_act import record
 from muva_console.ops.errors import OpsError, Refused
-from muva_console.ops.operations import Event, EventKind, Tier
+from muva_console.ops.operations import Event, EventKind, Operation, Tier
 from muva_console.ops.performer import Confirmation
 from muva_console.ops.readings import Level, utc_now
 from muva_console.ops.release.records import Deployment, DeploymentKind, Status, newest_good, read_deployments
@@ -95,7 +99,7 @@ def _rollback(workspace: Workspace, **parameters: str) -> Rollback:
     return Rollback(target)
 
 
-async def _done(workspace: Workspace, act: Rollback) -> list[Event]:
+async def _done(workspace: Workspace, act: Operation) -> list[Event]:
     plan = await workspace.performer.prepare(act)
     word = Confirmation(confirmed=True, typed="production")
     return [event async for event in workspace.performer.perform(act, plan, word)]
@@ -187,4 +191,44 @@ async def test_a_console_that_was_killed_takes_up_what_goes_on(breakable_estate:
         assert await _head(estate) == good
         with pytest.raises(OpsError):
             await _rollback(workspace, reason="").plan()
+    await faults.mend(estate.directory)
+
+
+DROP = "ALTER TABLE public.accommodations DROP COLUMN price_cents"
+
+
+async def test_with_its_database_it_goes_back_past_a_migration_that_took_away(
+    breakable_estate: Estate,
+) -> None:
+    estate = breakable_estate
+    good = await _head(estate)
+    async with opened(estate.config) as workspace:
+        await record(look(workspace, "production").target, _deployment(good))
+        backup = BackupOperation(target_of(workspace, "production"))
+        assert (await _done(workspace, backup))[-1].kind is EventKind.DONE
+        await faults.break_in(estate.directory, "crash-loop")
+        async with connect(estate, estate.sites["production"].database, "postgres") as session:
+            await session.execute(DROP)
+            await session.execute(
+                "INSERT INTO supabase_migrations.schema_migrations (version, name, statements)"
+                " VALUES ('20991231235959', 'drop_price', $1::text[])",
+                [DROP],
+            )
+        with pytest.raises(Refused, match="drop column"):
+            await _rollback(workspace).plan()
+        act = _rollback(workspace, despite_schema="nobody reads the price")
+        assert any("nobody reads" in risk for risk in (await act.plan()).risks)
+
+        def restoring(file: Path) -> RestoreOperation:
+            return RestoreOperation(target_of(workspace, "production"), file)
+
+        target = look(workspace, "production").target
+        target.parameters = {"reason": REASON, "restore": "auto"}
+        async with asyncio.timeout(3 * HANG):
+            events = await _done(workspace, Rollback(target, restoring))
+        assert events[-1].kind is EventKind.DONE, events[-1].text
+        assert await _head(estate) == good
+        async with connect(estate, estate.sites["production"].database, "postgres") as session:
+            ((count,),) = await session.fetch("SELECT count(price_cents) FROM public.accommodations")
+            assert count > 0, "what the migration took away is back"
     await faults.mend(estate.directory)

@@ -8,74 +8,37 @@ it up where it is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from datetime import datetime
-from shlex import quote
+from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
-from msgspec import Struct
-
-from muva_console.config.redact import redact
 from muva_console.ops.checks import CheckContext
-from muva_console.ops.deploys.deed import Deed, done, engineer_of, here, step, verified, warning
-from muva_console.ops.deploys.lock import HeldError, drop, mkdir_line, new_owner, read_lock, take
+from muva_console.ops.deploys.deed import Deed, done, engineer_of, step, verified, warning
+from muva_console.ops.deploys.lock import HeldError, drop, new_owner, read_lock, take
 from muva_console.ops.deploys.record_act import record
 from muva_console.ops.errors import LinkError, OpsError, Refused
-from muva_console.ops.health.document import read_document
 from muva_console.ops.incidents.desk import Desk
 from muva_console.ops.links.base import HostLink
-from muva_console.ops.operations import Event, Plan, PlannedCommand, Tier
-from muva_console.ops.pm2.spoken import pm2_line
+from muva_console.ops.operations import Event, EventKind, Operation, Plan, PlannedCommand, Tier
 from muva_console.ops.readings import utc_now
-from muva_console.ops.release.records import Deployment, DeploymentKind, Status, read_deployments
-from muva_console.ops.release.served import same
+from muva_console.ops.release.records import Deployment, DeploymentKind, Status
+from muva_console.ops.rollback.backup_choice import backup_of
+from muva_console.ops.rollback.begun import Open, links_of, open_rollback, record_id
 from muva_console.ops.rollback.following import Follower
-from muva_console.ops.rollback.freeze import freeze, under_way
-from muva_console.ops.rollback.host_job import FOLDER, Heard, hear, script, start, word
-from muva_console.ops.rollback.release import GoingBack, going_back, serving_of
+from muva_console.ops.rollback.freeze import freeze
+from muva_console.ops.rollback.host_job import FOLDER, Heard, script, start, word
+from muva_console.ops.rollback.planning import commands_of, parameters_of, risks_of
+from muva_console.ops.rollback.release import GoingBack, going_back
+from muva_console.ops.rollback.seeing import IN_A_ROW, seen_from_here
 from muva_console.ops.text import sanitise_line
 
 LEAST_REASON = 8
 """Characters of a reason. Ours: "broken" helps nobody tomorrow."""
-HOLD = 1800
-"""Seconds for which a host that is built waits for the others. Ours."""
-SEEN_FROM_HERE = 3
-"""Good answers in a row from outside, after the hosts' own. Ours."""
-SEEN_WITHIN = 60.0
-"""Seconds for them."""
-_SPARE = 20000
-"""Added to the application's port: where a port to try on is looked for. Ours."""
-
-
-class Open(Struct, frozen=True, kw_only=True):
-    """A rollback that was begun and is not marked yet."""
-
-    id: str
-    commit: str
-    old: str
-    reason: str
-    heard: dict[str, Heard]
-
-
-async def open_rollback(ctx: CheckContext) -> Open | None:
-    """The newest, where its job goes on, was broken off, or ended well, is not recorded and serves still.
-    Raises OpsError where a host cannot be asked.
-    """
-    links = _links(ctx)
-    told = await asyncio.gather(*(hear(link, ctx.environment_name) for link in links))
-    newest = max((one.id for one in told if one is not None), default="")
-    heard = {one.host: one for one in told if one is not None and one.id == newest}
-    if not newest:
-        return None
-    first = next(iter(heard.values()))
-    if all(one.ended for one in heard.values()):
-        if not all(one.outcome == "rolled-back" for one in heard.values()):
-            return None
-        known = await read_deployments(ctx.going_out().journal, ctx.environment_name)
-        serving, _, _ = await serving_of(ctx)
-        if any(one.id == _record_id(ctx, newest) for one in known) or set(serving.values()) != {first.commit}:
-            return None
-    return Open(id=newest, commit=first.commit, old=first.old, reason=first.reason, heard=heard)
+AUTO = "auto"
+"""The backup that was taken while the good release served."""
 
 
 class Rollback(Deed):
@@ -83,13 +46,17 @@ class Rollback(Deed):
 
     NAME = "rollback"
 
-    def __init__(self, ctx: CheckContext) -> None:
+    def __init__(self, ctx: CheckContext, restoring: Callable[[Path], Operation] | None = None) -> None:
         """`ctx.parameters`: ``reason``; ``to``, a commit; ``despite_schema``, why the schema's gate is passed
-        over.
+        over; ``restore``, a backup's file, or "auto". With it, `restoring` makes the act that restores the
+        database from a file.
         """
         super().__init__(ctx)
+        self._restoring = restoring
+        self._restore: tuple[Operation, Plan] | None = None
         self._planned_way: GoingBack | None = None
         self._open: Open | None = None
+        self._stop = ""
         self._kept: dict[str, object] = {}
 
     def kept(self) -> Mapping[str, object]:
@@ -101,20 +68,25 @@ class Rollback(Deed):
         if self._open is not None:
             return self._plan_to_go_on(ctx, self._open)
         way = await going_back(ctx, str(ctx.parameters.get("to", "") or ""))
-        despite = self._despite(way)
         self._planned_way = way
-        for link in _links(ctx):
+        await self._plan_restore(ctx, way)
+        despite = self._despite(way)
+        for link in links_of(ctx):
             lock = await read_lock(link, ctx.environment_name)
             if lock.held and not (lock.owner is not None and lock.owner.is_of(engineer_of(ctx))):
                 raise HeldError(lock)
         good = way.good
         version = f" (v{good.version})" if good.version else ""
         production = ctx.environment.production
+        data = " with its database" if self._restore is not None else ""
+        risks = risks_of(ctx, way, despite)
+        if self._restore is not None:
+            risks = [f"the database: {risk}" for risk in self._restore[1].risks] + risks
         return self._planned(
-            f"Roll {ctx.environment_name} back to {good.commit[:7]}{version}",
+            f"Roll {ctx.environment_name}{data} back to {good.commit[:7]}{version}",
             f"{ctx.environment.directory} on {', '.join(ctx.environment.hosts)}",
-            await self._commands(ctx, way),
-            risks=_risks(ctx, way, despite),
+            await commands_of(ctx, way, None if self._restore is None else self._restore[1]),
+            risks=risks,
             undo=f"deploy {way.old[:7]} again, mended; where this fails, what serves now is put back",
             tier=Tier.TYPE_NAME if production or despite else Tier.CONFIRM,
         )
@@ -132,67 +104,32 @@ class Rollback(Deed):
             undo=f"deploy {found.old[:7]} again, mended",
         )
 
+    async def _plan_restore(self, ctx: CheckContext, way: GoingBack) -> None:
+        self._restore = None
+        asked = str(ctx.parameters.get("restore", "") or "")
+        if not asked:
+            return
+        if self._restoring is None:
+            raise OpsError("a database is not restored from here", next="muva rollback --restore-db")
+        file = await backup_of(ctx, way.good, way.old) if asked == AUTO else Path(asked)
+        operation = self._restoring(file)
+        self._restore = (operation, await operation.plan())
+
     def _despite(self, way: GoingBack) -> str:
         told = sanitise_line(str(self._ctx.parameters.get("despite_schema", "") or ""), cap=300).strip()
         if way.gate.open:
             return ""
+        if self._restore is not None:
+            return f"{self._restore[1].title}, before the old code starts"
         if len(told) < LEAST_REASON:
             raise Refused(
                 "the schema has moved on in a way that the old code may not live with:\n  "
                 + "\n  ".join(way.gate.against),
                 means="code goes back by a rollback, the schema does not",
-                next="Undo the migrations (`muva migrations rollback`), restore the database "
-                "(`muva db restore`), or say --despite-schema REASON where it is harmless.",
+                next="Undo the migrations (`muva migrations rollback`), go back with the database "
+                "(--restore-db), or say --despite-schema REASON where it is harmless.",
             )
         return told
-
-    async def _commands(self, ctx: CheckContext, way: GoingBack) -> list[PlannedCommand]:
-        settings, environment = ctx.environment.rollback, ctx.environment
-        directory, short = environment.directory or "", way.good.commit[:7]
-        runs = await under_way(ctx)
-        commands = [
-            here(f"gh run cancel {run.id}", "it is queued, and would deploy over this") for run in runs.queued
-        ]
-        commands += [
-            here(f"gh run view {run.id}", "rejected: it waits for an approval") for run in runs.waiting
-        ]
-        commands += [
-            here(f"gh run watch {run.id}", "waited for: it may be in a migration") for run in runs.going
-        ]
-        build = settings.build or ctx.config.project.build
-        for host in environment.hosts:
-            commands += [
-                PlannedCommand(
-                    host, mkdir_line(ctx.environment_name), "the lock; it stays until a fix is out"
-                ),
-                PlannedCommand(
-                    host,
-                    f"cd {quote(directory)} && git worktree add BESIDE {short}",
-                    "as a job of its own there",
-                ),
-                PlannedCommand(host, f"cd BESIDE && {build}", "beside: what serves is not touched"),
-            ]
-            if settings.start:
-                commands.append(
-                    PlannedCommand(host, f"PORT=SPARE {settings.start}", "tried beside, and ended again")
-                )
-            flip = (
-                f"ln -s BESIDE next && mv -T next {quote(directory)}"
-                if settings.way == "symlink"
-                else f"cd {quote(directory)} && mv what was built into it && git reset --hard {short}"
-            )
-            restart, _, save = _pm2_lines(ctx, host)
-            commands += [
-                PlannedCommand(host, flip),
-                PlannedCommand(host, restart),
-                PlannedCommand(
-                    host,
-                    f"curl http://127.0.0.1:{environment.port}{environment.health}",
-                    f"{settings.passes} good answers in a row, else what serves now is put back",
-                ),
-                PlannedCommand(host, save),
-            ]
-        return commands
 
     async def _perform(self, ctx: CheckContext, plan: Plan) -> AsyncGenerator[Event, None]:
         began = utc_now()
@@ -218,14 +155,15 @@ class Rollback(Deed):
             name, commit, old = f"{began:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}", way.good.commit, way.old
             owner = new_owner(engineer_of(ctx), f"rolled back from {old[:7]}: {reason}", version=commit[:7])
             yield step("taking the lock")
-            taken = await take(_links(ctx), ctx.environment_name, owner)
+            taken = await take(links_of(ctx), ctx.environment_name, owner)
             yield verified(
                 f"locked on {', '.join(link.host for link in taken) or 'no host: it was yours already'}"
             )
             yield step("beginning the job on each host")
+            file = self._restore[1].title if self._restore is not None else ""
             try:
-                for link in _links(ctx):
-                    job = script(_parameters(ctx, way, link.host, name, reason))
+                for link in links_of(ctx):
+                    job = script(parameters_of(ctx, way, link.host, name, reason, restore=file))
                     await _started(link, ctx.environment_name, name, job)
             except OpsError:
                 # what was begun elsewhere waits for a word, and gives up without one
@@ -234,17 +172,24 @@ class Rollback(Deed):
                 raise
         followers = {
             link.host: Follower(
-                link, ctx.environment_name, name, prefix=f"{link.host}: " if len(_links(ctx)) > 1 else ""
+                link, ctx.environment_name, name, prefix=f"{link.host}: " if len(links_of(ctx)) > 1 else ""
             )
-            for link in _links(ctx)
+            for link in links_of(ctx)
             if self._open is None or link.host in self._open.heard
         }
         async for event in _all_built(ctx, name, followers):
             yield event
+        waiting = all(one.heard is not None and not one.heard.ended for one in followers.values())
+        if self._open is not None and self._open.restore and waiting:
+            self._stop = f"whether “{self._open.restore}” was done is not known here"
+            yield warning(f"{self._stop}: nothing is put in place")
+        elif self._restore is not None and waiting:
+            async for event in self._restored():
+                yield event
         for host, follower in followers.items():
             heard = follower.heard
             if heard is not None and not heard.ended:
-                if any(
+                if self._stop or any(
                     one.heard is not None and one.heard.outcome == "untouched" for one in followers.values()
                 ):
                     await word(ctx.hosts[host], ctx.environment_name, name, "stop")
@@ -270,6 +215,23 @@ class Rollback(Deed):
         async for event in self._ending(ctx, name, commit, old, reason, began, heard_all):
             yield event
 
+    async def _restored(self) -> AsyncGenerator[Event, None]:
+        """The database as the backup has it, while what is built waits. Where that fails, nothing is put in
+        place: `_stop` says so to the hosts.
+        """
+        assert self._restore is not None
+        operation, plan = self._restore
+        yield step(plan.title)
+        async with aclosing(cast("AsyncGenerator[Event, None]", operation.perform(plan))) as performed:
+            async for event in performed:
+                if event.kind is EventKind.DONE:
+                    yield verified(event.text)
+                elif event.kind is EventKind.FAILED:
+                    self._stop = f"the database was not restored: {event.text}"
+                    yield warning(self._stop)
+                else:
+                    yield event
+
     async def _ending(
         self,
         ctx: CheckContext,
@@ -287,14 +249,14 @@ class Rollback(Deed):
         seen = ""
         if good and ctx.environment.url is not None:
             yield step("looking from outside")
-            seen = await _seen(ctx, commit)
+            seen = await seen_from_here(ctx, commit)
         if not good or seen:
             await self._record(ctx, id, commit, old, reason or seen, began, good=False, live=good)
             untouched = all(one.outcome == "untouched" for one in heard.values())
             if untouched:
                 async for event in _let_go_ours(ctx):
                     yield event
-            what = (
+            what = self._stop or (
                 f"the hosts are well with {commit[:7]}, and from outside it is not: {seen}"
                 if good
                 else "; ".join(f"{host}: {_serves(one, commit, old)} serves" for host, one in heard.items())
@@ -306,7 +268,7 @@ class Rollback(Deed):
                 f"~/{FOLDER}/{ctx.environment_name}/{id}/log on the host.",
             )
         if ctx.environment.url is not None:
-            yield verified(f"from outside: well {SEEN_FROM_HERE} times in a row, with {commit[:7]}")
+            yield verified(f"from outside: well {IN_A_ROW} times in a row, with {commit[:7]}")
         entry = await self._record(ctx, id, commit, old, reason, began, good=True, live=True)
         yield verified(f"{old[:7]} is marked as taken back: entry {entry} of the journal")
         yield done(f"{ctx.environment_name} serves {commit[:7]} again; the lock stays until a fix is out")
@@ -325,7 +287,7 @@ class Rollback(Deed):
     ) -> int:
         now = utc_now()
         made = Deployment(
-            id=_record_id(ctx, id),
+            id=record_id(ctx, id),
             environment=ctx.environment_name,
             started=began,
             finished=now,
@@ -352,68 +314,11 @@ async def _reason(ctx: CheckContext) -> str:
     return "" if incident is None else incident.title
 
 
-def _record_id(ctx: CheckContext, id: str) -> str:
-    return f"{ctx.environment_name}/rollback/{id}"
-
-
 def _serves(heard: Heard, commit: str, old: str) -> str:
     """Which release a host serves, as far as it told."""
     return {"rolled-back": commit[:7], "untouched": old[:7], "returned": old[:7]}.get(
         heard.outcome, "it is not known what"
     )
-
-
-def _links(ctx: CheckContext) -> tuple[HostLink, ...]:
-    if not ctx.environment.hosts:
-        raise OpsError(f"{ctx.environment_name} has no hosts: there is nothing to roll back")
-    return tuple(ctx.hosts[host] for host in ctx.environment.hosts)
-
-
-def _pm2_lines(ctx: CheckContext, host: str) -> tuple[str, str, str]:
-    """Restarting, the processes' numbers, and saving, as lines of the host's shell."""
-    config, names = ctx.config.hosts[host], ctx.environment.processes
-    if not names:
-        raise OpsError(
-            f"which processes run {ctx.environment_name} is not known",
-            next=f"Give [environments.{ctx.environment_name}] processes.",
-        )
-    restart = " && ".join(pm2_line(config, "restart", name) for name in names)
-    return restart, "; ".join(pm2_line(config, "pid", name) for name in names), pm2_line(config, "save")
-
-
-def _parameters(ctx: CheckContext, way: GoingBack, host: str, id: str, reason: str) -> dict[str, str]:
-    """Those that host.sh begins with."""
-    environment, settings = ctx.environment, ctx.environment.rollback
-    if environment.port is None:
-        raise OpsError(
-            f"where {ctx.environment_name} listens on its hosts is not known: it could not be verified there",
-            next=f"Give [environments.{ctx.environment_name}] a port.",
-        )
-    restart, pids, save = _pm2_lines(ctx, host)
-    several = len(environment.hosts) > 1
-    return {
-        "id": id,
-        "reason": redact(reason),
-        "commit": way.good.commit,
-        "old": way.serving[host],
-        "branch": way.branch or environment.branch,
-        "directory": environment.directory or "",
-        "way": settings.way,
-        "env_file": environment.env_file or "",
-        "build": settings.build or ctx.config.project.build,
-        "build_timeout": str(int(settings.build_timeout)),
-        "start": settings.start or "",
-        "spare": str((environment.port + _SPARE - 1024) % 64000 + 1024),
-        "port": str(environment.port),
-        "health": environment.health,
-        "restart": restart,
-        "pids": pids,
-        "save": save,
-        "passes": str(settings.passes),
-        "every": "1",
-        "patience": str(int(settings.patience)),
-        "hold": str(HOLD) if several else "",
-    }
 
 
 async def _started(link: HostLink, environment: str, id: str, job: bytes) -> None:
@@ -444,54 +349,11 @@ async def _let_go(links: tuple[HostLink, ...], environment: str, token: str) -> 
 
 async def _let_go_ours(ctx: CheckContext) -> AsyncGenerator[Event, None]:
     """Nothing was changed: nobody needs to wait for it."""
-    for link in _links(ctx):
+    for link in links_of(ctx):
         lock = await read_lock(link, ctx.environment_name)
         if lock.held and lock.owner is not None and lock.owner.is_of(engineer_of(ctx)):
             async for event in _let_go((link,), ctx.environment_name, lock.token):
                 yield event
-
-
-async def _seen(ctx: CheckContext, commit: str) -> str:
-    """Why it is not well from outside, several times in a row; empty where it is."""
-    row, why = 0, "no answer"
-    deadline = asyncio.get_running_loop().time() + SEEN_WITHIN
-    while row < SEEN_FROM_HERE:
-        if asyncio.get_running_loop().time() > deadline:
-            return why
-        try:
-            answer = await ctx.fresh().health()
-            document = read_document(answer.json)
-            served = document.commit if document is not None else ""
-            if answer.status != 200:
-                row, why = 0, f"{answer.url} answers {answer.status or answer.error or 'not'}"
-            elif served and not same(served, commit):
-                row, why = 0, f"{answer.url} serves {served[:7]}"
-            else:
-                row += 1
-        except OpsError as error:
-            row, why = 0, error.what
-        await asyncio.sleep(0.5)
-    return ""
-
-
-def _risks(ctx: CheckContext, way: GoingBack, despite: str) -> list[str]:
-    settings = ctx.environment.rollback
-    risks = [f"taken back: {line}" for line in way.commits]
-    if way.gate.applied:
-        risks.append(f"stays applied, for the schema does not go back: {', '.join(way.gate.applied)}")
-    if despite:
-        risks += [f"the old code may not live with it: {line}" for line in way.gate.against]
-        risks.append(f"passed over, because: {despite}")
-    risks.append("requests fail for the seconds that the restart takes")
-    risks += [f"changes that nobody committed on {host} are set aside (local.patch)" for host in way.dirty]
-    if not settings.start:
-        risks.append("it is not tried beside first: [environments.…rollback] start is not configured")
-    if len(set(way.serving.values())) > 1:
-        risks.append("the hosts serve different releases now")
-    risks.append(
-        f"the lock stays: {ctx.environment.branch} still has what is taken back, and would bring it again"
-    )
-    return risks
 
 
 def factory(ctx: CheckContext) -> Rollback:

@@ -10,7 +10,7 @@ from muva_console.ops.health.document import read_document
 from muva_console.ops.readings import Finding, Level, utc_now
 from muva_console.ops.release.records import DeploymentKind, read_deployments
 from muva_console.ops.release.served import same
-from muva_console.ops.rollback.act import open_rollback
+from muva_console.ops.rollback.begun import open_rollback
 from muva_console.ops.rollback.freeze import under_way
 from muva_console.ops.rollback.release import GoingBack, going_back
 from muva_console.ops.rollback.schema import Verdict

@@ -256,6 +256,7 @@ mkdir "$job/begun${mode:+-$mode-$$}" 2>/dev/null || exit 0
 exec >> "$job/log" 2>&1 < /dev/null
 echo "$$" > "$job/pid"
 [ -e "$job/reason" ] || printf '%s\n' "$reason" > "$job/reason"
+[ -e "$job/restore" ] || printf '%s\n' "$restore_file" > "$job/restore"
 if [ "$mode" = recover ]; then
   case "$(cat "$job/phase" 2>/dev/null)" in
     flip | restart | verify | return) give_back 'it was broken off' ;;

@@ -47,7 +47,7 @@ _HEAR = (
     ' echo "$id $s"; cat "$id"/phase 2>/dev/null || echo -;'
     ' if [ -e "$id"/end ]; then head -n 1 "$id"/end; else echo -; fi;'
     ' sed -n "s/^commit=//p" "$id"/job.sh | head -n 1; sed -n "s/^old=//p" "$id"/job.sh | head -n 1;'
-    ' head -n 1 "$id"/reason 2>/dev/null || echo;'
+    ' head -n 1 "$id"/reason 2>/dev/null || echo; head -n 1 "$id"/restore 2>/dev/null || echo;'
     ' tail -c +{events} "$id"/events | head -c {chunk} | base64 | tr -d "\\n"; echo;'
     ' tail -c +{log} "$id"/log | head -c {chunk} | base64 | tr -d "\\n"; echo'
 )
@@ -80,6 +80,8 @@ class Heard(Struct, frozen=True, kw_only=True):
     """What served before."""
     reason: str = ""
     """Why, in the words of whoever began it."""
+    restore: str = ""
+    """What is restored while it waits for the word; empty for code alone."""
     told: tuple[Told, ...] = ()
     """What is new, in its order."""
     events_at: int = 0
@@ -136,11 +138,11 @@ async def hear(
     result = await _run(link, line)
     _good(result, link, "the rollback cannot be heard")
     lines = result.stdout.decode("ascii", "replace").split("\n")
-    if len(lines) < 8:
+    if len(lines) < 9:
         return None
     named, _, state = lines[0].partition(" ")
     outcome, _, why = lines[2].partition("\t") if lines[2] != "-" else ("", "", "")
-    events, log = _bytes(lines[6]), _bytes(lines[7])
+    events, log = _bytes(lines[7]), _bytes(lines[8])
     events = events[: events.rfind(b"\n") + 1]
     if len(log) < CHUNK and not outcome:  # a line that is still being written is heard whole
         log = log[: log.rfind(b"\n") + 1]
@@ -154,6 +156,7 @@ async def hear(
         why=redact(sanitise_line(why, cap=400)),
         commit=_commit(lines[3]),
         old=_commit(lines[4]),
+        restore=redact(sanitise_line(lines[6], cap=300)),
         reason=redact(sanitise_line(lines[5], cap=300)),
         told=tuple(_in_order(events, log, log_at)),
         events_at=events_at + len(events),
