@@ -90,14 +90,13 @@ async def _mend(made: Estate) -> None:
 
 async def _ours(made: Estate) -> tuple[str, float]:
     from muva_console.config.load import load
-    from muva_console.ops.diagnosis.diagnose import watch
-    from muva_console.ops.diagnosis.model import Diagnosis
+    from muva_console.ops.diagnosis.diagnose import diagnose
     from muva_console.ops.workspace import Workspace
 
     workspace = Workspace(load(made.config))
     try:
         await workspace.prepare()
-        told = [s async for s in watch(workspace.environments["production"]) if isinstance(s, Diagnosis)][-1]
+        told = await diagnose(workspace.environments["production"].context())
     finally:
         await workspace.close()
     return (told.scenarios[0].id if told.scenarios else "cannot tell"), told.took_ms / 1000

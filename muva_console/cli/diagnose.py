@@ -35,13 +35,12 @@ def diagnose(invocation: Invocation, environment: str | None, as_json: bool) -> 
     """
 
     async def answer() -> Diagnosis:
-        from muva_console.ops.diagnosis.diagnose import watch
-        from muva_console.ops.diagnosis.model import Diagnosis
+        from muva_console.ops.diagnosis.diagnose import diagnose as diagnosed
 
         async with invocation.workspace() as workspace:
             of = environment_of(workspace, environment)
             await workspace.prepare()
-            told = [state async for state in watch(of) if isinstance(state, Diagnosis)][-1]
+            told = await diagnosed(of.context())
             await _keep(workspace, told, production=of.config.production)
             return told
 

@@ -23,8 +23,7 @@ from muva_console.drill.estate import load
 from muva_console.drill.faults.base import Fault
 from muva_console.drill.plays import Broken, Done, Play
 from muva_console.drill.state import Estate
-from muva_console.ops.diagnosis.diagnose import watch
-from muva_console.ops.diagnosis.model import Diagnosis
+from muva_console.ops.diagnosis.diagnose import diagnose
 from muva_console.ops.diagnosis.runbooks import runbook_for
 from muva_console.ops.errors import OpsError
 from muva_console.ops.incidents.verdicts import SUBJECT, keep_verdict, state_of
@@ -150,7 +149,7 @@ class Playing:
     async def _play(self, estate: Estate, workspace: Workspace) -> Play | None:
         environments = sorted({fault.environment for fault in self._faults})
         for environment in environments:
-            told = await diagnose(workspace, environment)
+            told = await diagnose(workspace.environments[environment].context())
             # kept, so that the time line of what comes begins with "it was well"
             await keep_verdict(workspace.journal, told, opens=False)
             if state_of(told) != "healthy":
@@ -279,7 +278,9 @@ class _Watcher:
         if now - self._full < (EVERY if self._healthy else FULL_EVERY):
             return False
         at = utc_now()
-        told = await asyncio.gather(*(diagnose(self._workspace, name) for name in self._environments))
+        told = await asyncio.gather(
+            *(diagnose(self._workspace.environments[name].context()) for name in self._environments)
+        )
         self._full = time.monotonic()
         states = {state_of(one) for one in told}
         if states != {"healthy"}:
@@ -319,16 +320,6 @@ class _Watcher:
             done=_done(entries),
             walked=tuple(dict.fromkeys(one.subject for one in entries if one.kind == RunKind.BEGUN)),
         )
-
-
-async def diagnose(workspace: Workspace, environment: str) -> Diagnosis:
-    """What the console's diagnosis says of an environment now."""
-    found: Diagnosis | None = None
-    async for state in watch(workspace.environments[environment]):
-        if isinstance(state, Diagnosis):
-            found = state
-    assert found is not None, "a diagnosis ends with itself"
-    return found
 
 
 async def _head(workspace: Workspace) -> int:

@@ -93,6 +93,7 @@ RELEASE_SOURCES = [
     "muva_console.ops.deploys.close_act",
     "muva_console.ops.emergency.processes",
     "muva_console.ops.emergency.daemon",
+    "muva_console.ops.emergency.back",
     "muva_console.ops.deploys.hotfix_acts",
     "muva_console.ops.deploys.backport",
     "muva_console.ops.incidents.checks",

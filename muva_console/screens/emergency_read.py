@@ -63,7 +63,7 @@ class Look:
         try:
             await workspace.prepare()
             self.around = await _around(workspace, self.environment)
-            async for state in watch(of):
+            async for state in watch(of.context()):
                 if isinstance(state, Diagnosis):
                     self.diagnosis = state
                 else:

@@ -28,17 +28,6 @@ THOUGHT_COLUMNS = (
     Column("how sure", 11, keep=80),
 )
 HEALTHY = "healthy"
-_NAMES = {
-    "api-health": "API health",
-    "health-on-host": "Health on the host",
-    "database": "Database",
-    "dependencies": "Dependencies",
-    "performance": "Performance",
-    "critical-tables": "Critical tables",
-    "certificate": "Certificate",
-    "resources": "Host resources",
-    "processes": "Processes",
-}
 
 
 def key_of(finding: Finding) -> str:
@@ -51,8 +40,8 @@ def seen_rows(states: Mapping[str, ProbeState]) -> list[Row]:
     rows = []
     for state in states.values():
         if not state.done:
-            name = _NAMES.get(state.name, state.name)
-            cells = (muted("◐"), Content(name), Content(""), muted("asking …"), Content(""))
+            asking = f"waits on {state.waits_on}" if state.waits_on else "asking …"
+            cells = (muted("◐"), Content(state.title), Content(""), muted(asking), Content(""))
             rows.append(Row(state.name, cells))
         rows += [Row(key_of(finding), _cells(finding)) for finding in state.findings]
     return rows
@@ -63,7 +52,7 @@ def _cells(finding: Finding) -> tuple[Content, ...]:
     said = Content(finding.summary) if level is Level.OK else Content.styled(finding.summary, STYLE[level])
     return (
         Content.styled(GLYPH[level], STYLE[level]),
-        Content(finding.title or _NAMES.get(finding.check, finding.check)),
+        Content(finding.title or finding.check),
         muted(finding.subject.removeprefix("https://").removeprefix("http://")),
         said,
         muted(milliseconds(finding.took_ms) if finding.took_ms else "–"),

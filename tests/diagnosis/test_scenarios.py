@@ -46,15 +46,13 @@ TABLE: dict[str, dict[str, Any]] = {
         "local": False,
         "looping": True,
         "taken_by": "nginx (pid 9)",
-        "signs": ("port",),
-        "examples": ("EADDRINUSE",),
+        "signs": {"port": "EADDRINUSE"},
     },
     "missing-configuration": {
         "web": False,
         "local": False,
         "gave_up": True,
-        "signs": ("configuration",),
-        "examples": ("DATABASE_URL must be set",),
+        "signs": {"configuration": "DATABASE_URL must be set"},
     },
     "dependency-down": {"web": False, "local": False, "dependency": False},
     "cpu-saturated": {"slow": True, "cpu": True},
@@ -63,8 +61,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "local": False,
         "looping": True,
         "deployed": 60.0,
-        "signs": ("code",),
-        "examples": ("Cannot find module './rates'",),
+        "signs": {"code": "Cannot find module './rates'"},
     },
 }
 
@@ -83,11 +80,11 @@ def test_what_is_not_known_is_never_healthy(name: str) -> None:
     ("facts", "not_first"),
     [
         ({"web": False, "local": False, "looping": True, "deployed": 60.0}, "bad-deployment"),
-        ({"web": False, "looping": True, "signs": ("code",), "examples": ("TypeError",)}, "bad-deployment"),
-        ({"signs": ("configuration",), "examples": ("X must be set",)}, "missing-configuration"),
-        ({"web": False, "local": False, "taken_by": "", "signs": ("port",)}, "port-conflict"),
+        ({"web": False, "looping": True, "signs": {"code": "TypeError"}}, "bad-deployment"),
+        ({"signs": {"configuration": "X must be set"}}, "missing-configuration"),
+        ({"web": False, "local": False, "taken_by": "", "signs": {"port": "EADDRINUSE"}}, "port-conflict"),
         (
-            {"web": False, "stopped": True, "signs": ("configuration",), "examples": ("X must be set",)},
+            {"web": False, "stopped": True, "signs": {"configuration": "X must be set"}},
             "missing-configuration",
         ),
         ({"web": False, "local": False, "tables": None}, "migration-failed"),
@@ -131,6 +128,72 @@ def test_a_failure_that_no_scenario_explains_is_not_healthy() -> None:
     assert rank(msgspec.structs.replace(WELL, others=False)) == ()
 
 
+@pytest.mark.parametrize(
+    ("facts", "first"),
+    [
+        # two at once: the cause, then what follows from it or stands beside it
+        ({"web": False, "local": False, "database": False, "stopped": True}, ["database-connectivity"]),
+        ({"disk_full": True, "web": False, "local": False, "database": False}, ["disk-full"]),
+        ({"ssh": False, "pm2": None, "stopped": None, "database": False}, ["host-unreachable"]),
+        # what a probe beside the health checks adds
+        (
+            {"web": False, "local": False, "looping": True, "database_from_host": False},
+            ["database-connectivity", "crash-loop"],
+        ),
+        ({"web": False, "name": False}, ["proxy-or-dns"]),
+        ({"half_done": ("the index x is invalid",)}, ["migration-failed"]),
+        (
+            {
+                "web": False,
+                "local": False,
+                "looping": True,
+                "unapplied": ("1_a.sql",),
+                "signs": {"schema": 'column "a" does not exist'},
+            },
+            ["migration-failed", "crash-loop"],
+        ),
+        ({"web": False, "local": False, "killed": ("node (pid 3)",)}, ["out-of-memory"]),
+        ({"web": False, "local": False, "looping": True, "lacking": ("PORT",)}, ["crash-loop"]),
+    ],
+)
+def test_the_cause_comes_before_what_follows(facts: dict[str, Any], first: list[str]) -> None:
+    found = rank(msgspec.structs.replace(WELL, **facts))
+    assert [one.id for one in found][: len(first)] == first
+    assert all(one.supports for one in found)
+
+
+def test_a_database_that_the_host_reaches_is_not_called_away() -> None:
+    facts = msgspec.structs.replace(WELL, database=False, database_from_host=True, web=False)
+    found = {one.id: one for one in rank(facts)}["database-connectivity"]
+    assert found.confidence == "possible"
+    assert any("answers the host" in one for one in found.against)
+
+
+@pytest.mark.parametrize(
+    ("deployed", "onset", "blamed"),
+    [
+        (60.0, None, True),
+        (600.0, 590.0, True),
+        (7200.0, 7000.0, True),  # hours ago, and it began with it
+        (30.0, 800.0, False),  # it was so before
+        (9000.0, 60.0, False),  # hours lie between
+        (9000.0, None, False),
+        (None, 60.0, False),
+    ],
+)
+def test_a_deployment_is_held_against_the_onset(
+    deployed: float | None, onset: float | None, blamed: bool
+) -> None:
+    facts = msgspec.structs.replace(WELL, web=False, local=False, deployed=deployed, onset=onset)
+    assert any(one.id == "bad-deployment" for one in rank(facts)) is blamed
+
+
+def test_every_verdict_says_what_would_tell_it_from_others() -> None:
+    for name, facts in TABLE.items():
+        found = rank(msgspec.structs.replace(WELL, **facts))[0]
+        assert name == "healthy" or found.tell_apart, name
+
+
 def test_nothing_is_asserted_on_nothing() -> None:
     assert rank(Facts()) == ()
 
@@ -149,7 +212,7 @@ FAULTS = {
 async def _diagnose(estate: Estate) -> Diagnosis:
     async with opened(estate.config) as workspace:
         await workspace.prepare()
-        told = [state async for state in watch(workspace.environments["production"])]
+        told = [state async for state in watch(workspace.environments["production"].context())]
     assert isinstance(told[0], ProbeState) and not told[0].done
     assert isinstance(told[-1], Diagnosis)
     return told[-1]
@@ -177,12 +240,22 @@ async def test_a_host_that_swallows_everything_holds_up_nothing(estate: Estate, 
     config.chmod(0o600)
     async with opened(config) as workspace:
         await workspace.prepare()
-        told = [state async for state in watch(workspace.environments["production"])][-1]
+        told = [state async for state in watch(workspace.environments["production"].context())][-1]
     hole.close()
     assert isinstance(told, Diagnosis)
     assert told.took_ms <= 10_000
     assert told.scenarios[0].id == "host-unreachable"
     assert all(f.level is Level.UNKNOWN for f in told.findings if f.check in ("processes", "health-on-host"))
+
+
+async def test_two_faults_at_once_are_both_seen_the_cause_first(breakable_estate: Estate) -> None:
+    for fault in ("process-stopped", "database-stopped"):
+        await faults.break_in(breakable_estate.directory, fault)
+    told = await _diagnose(breakable_estate)
+    await faults.mend(breakable_estate.directory)
+    found = [one.id for one in told.scenarios]
+    assert found[0] == "database-connectivity"
+    assert "process-stopped" in found
 
 
 async def test_a_healthy_estate_is_healthy(estate: Estate) -> None:

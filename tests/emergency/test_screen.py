@@ -56,7 +56,7 @@ DATABASE = ProbeState(name="database", done=True, findings=(
 PROCESSES = ProbeState(name="processes", done=True, findings=(
     finding("processes", "Processes", Level.OK, "muva-production is up for 12 d", "muva-production on vps"),
 ))  # fmt: skip
-ASKED = ProbeState(name="resources")
+ASKED = ProbeState(name="resources", title="Host resources", waits_on="SSH to vps")
 AWAY = tuple(
     ProbeState(name=name, done=True, findings=(finding(name, title, level, summary),))
     for name, title, level, summary in (
@@ -224,7 +224,11 @@ async def test_from_down_to_up_by_keys_on_an_estate(
             await pilot.press(*"production", "enter", "enter")
             await until(pilot, lambda: "healthy" in text_of(app).splitlines()[0], "it is back")
             await pilot.press("escape")
-            await until(pilot, lambda: "● ok           API health" in text_of(app), "and the runbook says so")
+            await until(
+                pilot,
+                lambda: "● ok           Healthy several times" in text_of(app),
+                "and the runbook says so",
+            )
     finally:
         await asyncio.to_thread(engine.stop, workspace.close)
         await faults.mend(estate.directory)

@@ -1,73 +1,100 @@
 """A diagnosis: every probe begun at once, each bounded, their states told as they change.
 
-Reads only. The probes are the health checks over one set of readings, and the health endpoint asked on the
-hosts themselves.
+Reads only. The probes are the health checks over one set of readings, and the diagnosis's own beside them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shlex
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from muva_console.ops.checks import CheckContext, run_together, tell
-from muva_console.ops.diagnosis.model import Diagnosis, Facts, ProbeState
-from muva_console.ops.diagnosis.probes import (
-    CHANGED,
-    LOG_PATTERNS,
-    PORT,
-    TITLES,
-    Seen,
-    changed,
-    log_patterns,
-    port,
-)
+from muva_console.ops.checks import CheckContext, find, run_together, tell
+from muva_console.ops.diagnosis import probes, probes_ground, probes_reach
+from muva_console.ops.diagnosis.model import Diagnosis, ProbeState
+from muva_console.ops.diagnosis.probes import Seen
 from muva_console.ops.diagnosis.scenarios import missing, rank
-from muva_console.ops.errors import Fault, OpsError
+from muva_console.ops.diagnosis.weighing import HOST_HEALTH, facts_of
+from muva_console.ops.errors import OpsError
 from muva_console.ops.health.report import ALL, applicable
 from muva_console.ops.links.base import LinkStatus
-from muva_console.ops.processes import Pm2Down
 from muva_console.ops.readings import Finding, Level, utc_now
-from muva_console.ops.text import sanitise_line
-
-if TYPE_CHECKING:
-    from muva_console.ops.environment import EnvironmentOps
 
 PROBE_TIMEOUT = 9.0
 """Seconds for one probe: with a host that swallows everything the whole stays within ten."""
-_AWAY = frozenset({Fault.REFUSED, Fault.TIMEOUT, Fault.UNREACHABLE, Fault.CLOSED})
-HOST_HEALTH = "health-on-host"
-OWN = (HOST_HEALTH, LOG_PATTERNS, PORT, CHANGED)
-"""The diagnosis's own probes, asked after the health checks in the order of what is seen."""
-BUSY = 0.95
-"""Share of all cores that is busy, above which (with more waiting than there are cores) a host is saturated.
-Ours."""
+Probe = Callable[[CheckContext, Seen], Awaitable[tuple[Finding, ...]]]
+OWN: dict[str, tuple[str, Probe]] = {
+    "dns": ("DNS", probes_reach.name),
+    "ssh": ("SSH", probes_reach.ssh),
+    HOST_HEALTH: ("Health on the host", probes_reach.on_hosts),
+    "log-patterns": ("Log patterns", probes.log_patterns),
+    "kernel": ("Kernel log", probes_ground.kernel),
+    "port": ("Port", probes.port),
+    "database-from-host": ("Database from the host", probes_reach.database_from_hosts),
+    "migrations": ("Migrations", probes_ground.migrations),
+    "variables": ("Environment file", probes_ground.variables),
+    "elsewhere": ("GitHub", probes_reach.elsewhere),
+    "what-changed": ("What changed lately", probes.changed),
+}
+"""The diagnosis's own probes, beside the health checks: what each is called, and who asks."""
+ORDER = (
+    "api-health", "dns", "certificate", "ssh", HOST_HEALTH, "processes", "log-patterns", "resources",
+    "kernel", "port", "database", "database-from-host", "critical-tables", "migrations", "variables",
+    "dependencies", "elsewhere", "performance", "what-changed",
+)  # fmt: skip
+"""From the outside in, as the playbook has it: the order on the screen. All are begun at once."""
+BY_SSH = frozenset(
+    {"ssh", HOST_HEALTH, "processes", "log-patterns", "resources", "kernel", "port", "database-from-host",
+     "variables", "what-changed"}
+)  # fmt: skip
+"""The probes that wait on the hosts."""
 
 
-async def watch(of: EnvironmentOps) -> AsyncIterator[ProbeState | Diagnosis]:
+def probes_of(ctx: CheckContext) -> tuple[str, ...]:
+    """The probes that have anything to look at in an environment, in their order."""
+    known = set(applicable(ctx, ALL))
+    if ctx.environment.url is not None:
+        known |= {"dns"}
+    if ctx.hosts:
+        known |= {"ssh", "log-patterns", "kernel", "what-changed", "variables"}
+        known |= {HOST_HEALTH, "port"} if ctx.environment.port else set()
+        known |= {"database-from-host"} if ctx.postgres is not None else set()
+    known |= {"migrations"} if ctx.postgres is not None else set()
+    known |= {"elsewhere"} if ctx.config.project.repository is not None else set()
+    return tuple(name for name in ORDER if name in known)
+
+
+def title_of(name: str) -> str:
+    """What a probe is called."""
+    if name in OWN:
+        return OWN[name][0]
+    known = find(name)
+    return known.title if known is not None else name
+
+
+async def watch(ctx: CheckContext) -> AsyncIterator[ProbeState | Diagnosis]:
     """Each probe as it is begun and as it is done, then the diagnosis. Raises nothing for what fails."""
     began = time.perf_counter()
-    ctx = of.context().fresh()
-    names = [*applicable(ctx, ALL), *(OWN if of.hosts and of.config.port else ())]
+    ctx = ctx.fresh()
+    names = probes_of(ctx)
     seen = Seen()
     done: dict[str, tuple[Finding, ...]] = {}
 
     async def one(name: str) -> ProbeState:
-        own = _OWN.get(name)
-        if own is not None:
-            findings = await _bounded(name, own(ctx, seen))
+        start = time.perf_counter()
+        if name in OWN:
+            findings = await _bounded(name, OWN[name][1](ctx, seen))
         else:
             findings = await run_together([name], ctx, PROBE_TIMEOUT)
-        return ProbeState(name=name, done=True, findings=findings)
+        took = (time.perf_counter() - start) * 1000
+        return ProbeState(name=name, title=title_of(name), done=True, findings=findings, took_ms=took)
 
     tasks = [asyncio.create_task(one(name)) for name in names]
     try:
         for name in names:
-            yield ProbeState(name=name)
+            yield ProbeState(name=name, title=title_of(name), waits_on=_waits_on(ctx, name))
         for ended in asyncio.as_completed(tasks):
             state = await ended
             done[state.name] = state.findings
@@ -80,13 +107,29 @@ async def watch(of: EnvironmentOps) -> AsyncIterator[ProbeState | Diagnosis]:
     scenarios = rank(facts)
     lacking = ", ".join(missing(facts)) or "the facts speak for no scenario"
     yield Diagnosis(
-        environment=of.name,
+        environment=ctx.environment_name,
         scenarios=scenarios,
         findings=tuple(finding for name in names for finding in done[name]),
         cannot_tell="" if scenarios else f"cannot tell, because this is not known: {lacking}",
         at=utc_now(),
         took_ms=(time.perf_counter() - began) * 1000,
     )
+
+
+async def diagnose(ctx: CheckContext) -> Diagnosis:
+    """The diagnosis alone."""
+    async for state in watch(ctx):
+        if isinstance(state, Diagnosis):
+            return state
+    raise AssertionError("a diagnosis ends with itself")
+
+
+def _waits_on(ctx: CheckContext, name: str) -> str:
+    """The hosts that are not connected yet, where the probe needs them."""
+    if name not in BY_SSH:
+        return ""
+    away = [host for host, link in ctx.hosts.items() if link.state.status is not LinkStatus.UP]
+    return f"SSH to {', '.join(away)}" if away else ""
 
 
 async def _bounded(name: str, probe: Awaitable[tuple[Finding, ...]]) -> tuple[Finding, ...]:
@@ -101,151 +144,6 @@ async def _bounded(name: str, probe: Awaitable[tuple[Finding, ...]]) -> tuple[Fi
         findings = (tell(Level.UNKNOWN, f"defect: {type(error).__name__}: {error}"),)
     took = (time.perf_counter() - began) * 1000
     return tuple(
-        structs.replace(one, check=name, title=_TITLES[name], took_ms=one.took_ms or took) for one in findings
+        structs.replace(one, check=name, title=title_of(name), took_ms=one.took_ms or took)
+        for one in findings
     )
-
-
-async def _on_hosts(ctx: CheckContext, seen: Seen) -> tuple[Finding, ...]:
-    return tuple(await asyncio.gather(*(_on_host(ctx, host) for host in ctx.environment.hosts)))
-
-
-async def _on_host(ctx: CheckContext, host: str) -> Finding:
-    """The health endpoint from the host itself: tells the application from what stands before it."""
-    url = f"http://localhost:{ctx.environment.port}{ctx.environment.health}"
-    line = f"curl -sS -o /dev/null -m 5 -w '%{{http_code}}' {shlex.quote(url)}"
-    began = time.perf_counter()
-    try:
-        async with asyncio.timeout(PROBE_TIMEOUT):
-            result = await ctx.hosts[host].run(line, timeout=PROBE_TIMEOUT)
-    except (OpsError, TimeoutError) as error:
-        level, summary = Level.UNKNOWN, f"waits on SSH: {error or 'no answer in time'}"
-    else:
-        code = result.stdout.decode("ascii", "replace").strip()
-        if result.exit_status in (126, 127):
-            level, summary = Level.UNKNOWN, "the host has no curl to ask with"
-        elif result.exit_status:
-            level, summary = Level.FAIL, f"no answer on the host: {result.stderr.decode('utf-8', 'replace')}"
-        else:
-            level, summary = (Level.OK if code == "200" else Level.FAIL), f"answers {code} on the host"
-    took = (time.perf_counter() - began) * 1000
-    found = tell(level, summary, subject=host, command=ctx.ssh_line(host, line))
-    return structs.replace(found, took_ms=took)
-
-
-_OWN: dict[str, Callable[[CheckContext, Seen], Awaitable[tuple[Finding, ...]]]] = {
-    HOST_HEALTH: _on_hosts,
-    LOG_PATTERNS: log_patterns,
-    PORT: port,
-    CHANGED: changed,
-}
-_TITLES = {HOST_HEALTH: "Health on the host", **TITLES}
-
-
-async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen: Seen) -> Facts:
-    """The facts in what was found and read."""
-
-    def well(name: str, subject: str = "") -> bool | None:
-        levels = [f.level for f in done.get(name, ()) if not subject or f.subject == subject]
-        if Level.FAIL in levels:
-            return False
-        return None if not levels or Level.UNKNOWN in levels else True
-
-    limit = ctx.environment.thresholds.restarts
-    ssh: list[bool | None] = []
-    pm2: list[bool | None] = []
-    processes = []
-    gone = False
-    for host in ctx.environment.hosts:
-        try:
-            async with asyncio.timeout(0.2):  # read already, or given up
-                listed = await ctx.processes(host)
-        except Pm2Down:
-            ssh.append(True)
-            pm2.append(False)
-        except (OpsError, TimeoutError):
-            # a link that is up and was answered badly says nothing against the way to the host
-            ssh.append(_reached(ctx, host))
-            pm2.append(None)
-        else:
-            ssh.append(True)
-            pm2.append(True)
-            names = ctx.environment.processes
-            mine = [p for p in listed.processes if not names or p.name in names]
-            gone = gone or bool(set(names) - {p.name for p in mine})
-            processes += mine
-    known = bool(pm2) and all(pm2)
-    looping = [p for p in processes if (p.restarts_in_window or 0) >= limit]
-    sample = done.get("performance", ())
-    sampled = bool(sample) and sample[0].level is not Level.UNKNOWN
-    failing = sampled and sample[0].level is Level.FAIL
-    erring = failing and "failed" in sample[0].summary
-    direct = well("database", "asked from here")
-    reading = ctx.taken("database")
-    return Facts(
-        web=well("api-health"),
-        local=well(HOST_HEALTH),
-        tls=well("certificate"),
-        ssh=_all(ssh),
-        pm2=_all(pm2),
-        stopped=(gone or any(p.status == "stopped" for p in processes)) if known else None,
-        gave_up=any(p.status == "errored" for p in processes) if known else None,
-        looping=bool(looping) if known else None,
-        by_memory=any(2 * (p.memory_restarts or 0) > (p.restarts_in_window or 0) for p in looping),
-        database=True if reading is not None else direct,
-        database_free=direct if reading is not None else None,
-        disk_full=_disk_full(ctx),
-        slow=(failing and not erring) if sampled else None,
-        errors=erring if sampled else None,
-        dependency=well("dependencies"),
-        tables=_tables(ctx),
-        cpu=_saturated(ctx),
-        taken_by=seen.taken_by,
-        signs=tuple(sorted(seen.signs())),
-        examples=tuple(sanitise_line(seen.example(sign), cap=160) for sign in sorted(seen.signs())),
-        deployed=min((one for one in (seen.deployed, seen.configured) if one is not None), default=None),
-        others=all(f.level is not Level.FAIL for findings in done.values() for f in findings),
-    )
-
-
-def _reached(ctx: CheckContext, host: str) -> bool | None:
-    """Whether SSH reaches the host; None where it refuses us, which is no fault of the host."""
-    state = ctx.hosts[host].state
-    if state.status is LinkStatus.UP:
-        return True
-    return False if state.error is not None and state.error.fault in _AWAY else None
-
-
-def _all(parts: list[bool | None]) -> bool | None:
-    if False in parts:
-        return False
-    return None if not parts or None in parts else True
-
-
-def _tables(ctx: CheckContext) -> bool | None:
-    """Whether the critical tables are there; one that may not be read says nothing of that."""
-    reading = ctx.taken("database")
-    if reading is None:
-        return None
-    bad = [table.error or "" for table in reading.tables if not table.readable]
-    if any("does not exist" in error for error in bad):
-        return False
-    return None if bad else True
-
-
-def _saturated(ctx: CheckContext) -> bool | None:
-    readings = [ctx.taken(f"resources {host}") for host in ctx.environment.hosts]
-    if not readings or None in readings:
-        return None
-    return any(
-        (reading.cpu_fraction or 0.0) >= BUSY and reading.load[0] > reading.cores for reading in readings
-    )
-
-
-def _disk_full(ctx: CheckContext) -> bool | None:
-    from muva_console.ops.health.hosts import CRITICAL
-
-    readings = [ctx.taken(f"resources {host}") for host in ctx.environment.hosts]
-    if not readings or None in readings:
-        return None
-    shares = [s for r in readings for d in r.filesystems for s in (d.used_fraction, d.inodes_fraction or 0.0)]
-    return max(shares) >= CRITICAL if shares else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import Struct, field
@@ -45,12 +46,26 @@ class Facts(Struct, frozen=True, kw_only=True):
     """A host's processors are saturated."""
     taken_by: str = ""
     """Who has the application's port, when it is not the application."""
-    signs: tuple[str, ...] = ()
-    """What the errors of the last minutes speak for (`signatures.Sign`)."""
-    examples: tuple[str, ...] = ()
-    """One such error a sign, in their order."""
+    signs: Mapping[str, str] = field(default_factory=dict)
+    """What the errors of the last minutes speak for (`signatures.Sign`), and one such error of each."""
     deployed: float | None = None
     """Seconds since the newest deployment or change of the environment file; None where not known."""
+    onset: float | None = None
+    """Seconds since the first of the errors that go on; None where not known. At most the log's window."""
+    name: bool | None = None
+    """The name of its address is known to DNS."""
+    database_from_host: bool | None = None
+    """The database takes connections from the hosts."""
+    half_done: tuple[str, ...] = ()
+    """What a migration that failed has left."""
+    unapplied: tuple[str, ...] = ()
+    """Migrations of the code on the host that the database never ran."""
+    lacking: tuple[str, ...] = ()
+    """Names that the template asks for and the host's environment file has not, or has empty."""
+    killed: tuple[str, ...] = ()
+    """Processes that the kernel killed for want of memory lately."""
+    elsewhere: bool | None = None
+    """Something else on the Internet answers us."""
     others: bool | None = None
     """No finding of any probe is a failure."""
 
@@ -74,8 +89,13 @@ class ProbeState(Struct, frozen=True, kw_only=True):
     """One probe: asked, and without findings until it is done."""
 
     name: str
+    title: str = ""
     done: bool = False
+    waits_on: str = ""
+    """What has to be there before it can be asked; empty where nothing is in the way."""
     findings: tuple[Finding, ...] = ()
+    took_ms: float | None = None
+    """How long it took; None until it is done."""
 
 
 class Diagnosis(Struct, frozen=True, kw_only=True):

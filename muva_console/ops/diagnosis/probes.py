@@ -11,7 +11,7 @@ import re
 import shlex
 from datetime import UTC, datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from muva_console.ops.checks import CheckContext, tell
 from muva_console.ops.diagnosis.signatures import Group, Sign, groups_of
@@ -24,12 +24,8 @@ from muva_console.ops.release.log_ends import Logs
 from muva_console.ops.release.log_ends import read as read_logs
 from muva_console.ops.text import sanitise_line
 
-LOG_PATTERNS, PORT, CHANGED = "log-patterns", "port", "what-changed"
-TITLES = {LOG_PATTERNS: "Log patterns", PORT: "Port", CHANGED: "What changed lately"}
 TIMEOUT = 8.0
 """Seconds for one command. Ours: below the whole probe's."""
-RECENT = 3600.0
-"""Seconds within which a change may be the cause. Ours."""
 HELD = 5000
 """Milliseconds for which a run must have held for what was before it to be over. Ours: what cannot start ends
 within a second or two."""
@@ -50,6 +46,15 @@ class Seen(Struct, kw_only=True):
     """Seconds since the newest deployment on a host: the last move of its checkout, or of what is served."""
     configured: float | None = None
     """Seconds since the environment file was changed."""
+    onset: float | None = None
+    """Seconds since the first of the errors that go on."""
+    name: bool | None = None
+    database_from_host: bool | None = None
+    half_done: tuple[str, ...] = ()
+    unapplied: tuple[str, ...] = ()
+    lacking: set[str] = field(default_factory=set)
+    killed: tuple[str, ...] = ()
+    elsewhere: bool | None = None
 
     def signs(self) -> frozenset[Sign]:
         """What the errors of now speak for."""
@@ -88,6 +93,9 @@ async def _logs_of(ctx: CheckContext, host: str, seen: Seen) -> Finding:
     )
     seen.groups += groups
     seen.logs_read = True
+    first_ms = min((group.first_ms for group in groups if group.first_ms is not None), default=None)
+    if first_ms is not None:
+        seen.onset = max(seen.onset or 0.0, (logs.now_ms - first_ms) / 1000)
     if not groups:
         return tell(Level.OK, "no error in the last 15 minutes", subject=host)
     first = groups[0]

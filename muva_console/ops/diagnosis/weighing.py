@@ -1,0 +1,137 @@
+"""Facts in what the probes found and read: true, false or not known, never guessed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from muva_console.ops.checks import CheckContext
+from muva_console.ops.diagnosis.model import Facts
+from muva_console.ops.diagnosis.probes import Seen
+from muva_console.ops.errors import Fault, OpsError
+from muva_console.ops.links.base import LinkStatus
+from muva_console.ops.processes import Pm2Down
+from muva_console.ops.readings import Finding, Level
+from muva_console.ops.text import sanitise_line
+
+HOST_HEALTH = "health-on-host"
+BUSY = 0.95
+"""Share of all cores that is busy, above which (with more waiting than there are cores) a host is saturated.
+Ours."""
+_AWAY = frozenset({Fault.REFUSED, Fault.TIMEOUT, Fault.UNREACHABLE, Fault.CLOSED})
+
+
+async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen: Seen) -> Facts:
+    """The facts in what was found and read."""
+
+    def well(name: str, subject: str = "") -> bool | None:
+        levels = [f.level for f in done.get(name, ()) if not subject or f.subject == subject]
+        if Level.FAIL in levels:
+            return False
+        return None if not levels or Level.UNKNOWN in levels else True
+
+    limit = ctx.environment.thresholds.restarts
+    ssh: list[bool | None] = []
+    pm2: list[bool | None] = []
+    processes = []
+    gone = False
+    for host in ctx.environment.hosts:
+        try:
+            async with asyncio.timeout(0.2):  # read already, or given up
+                listed = await ctx.processes(host)
+        except Pm2Down:
+            ssh.append(True)
+            pm2.append(False)
+        except (OpsError, TimeoutError):
+            # a link that is up and was answered badly says nothing against the way to the host
+            ssh.append(_reached(ctx, host))
+            pm2.append(None)
+        else:
+            ssh.append(True)
+            pm2.append(True)
+            names = ctx.environment.processes
+            mine = [p for p in listed.processes if not names or p.name in names]
+            gone = gone or bool(set(names) - {p.name for p in mine})
+            processes += mine
+    known = bool(pm2) and all(pm2)
+    looping = [p for p in processes if (p.restarts_in_window or 0) >= limit]
+    sample = done.get("performance", ())
+    sampled = bool(sample) and sample[0].level is not Level.UNKNOWN
+    failing = sampled and sample[0].level is Level.FAIL
+    erring = failing and "failed" in sample[0].summary
+    direct = well("database", "asked from here")
+    reading = ctx.taken("database")
+    return Facts(
+        web=well("api-health"),
+        local=well(HOST_HEALTH),
+        tls=well("certificate"),
+        ssh=_all(ssh),
+        pm2=_all(pm2),
+        stopped=(gone or any(p.status == "stopped" for p in processes)) if known else None,
+        gave_up=any(p.status == "errored" for p in processes) if known else None,
+        looping=bool(looping) if known else None,
+        by_memory=any(2 * (p.memory_restarts or 0) > (p.restarts_in_window or 0) for p in looping),
+        database=True if reading is not None else direct,
+        database_free=direct if reading is not None else None,
+        disk_full=_disk_full(ctx),
+        slow=(failing and not erring) if sampled else None,
+        errors=erring if sampled else None,
+        dependency=well("dependencies"),
+        tables=_tables(ctx),
+        cpu=_saturated(ctx),
+        taken_by=seen.taken_by,
+        signs={sign: sanitise_line(seen.example(sign), cap=160) for sign in sorted(seen.signs())},
+        deployed=min((one for one in (seen.deployed, seen.configured) if one is not None), default=None),
+        onset=seen.onset,
+        name=seen.name,
+        database_from_host=seen.database_from_host,
+        half_done=seen.half_done,
+        unapplied=seen.unapplied,
+        lacking=tuple(sorted(seen.lacking)),
+        killed=seen.killed,
+        elsewhere=seen.elsewhere,
+        others=all(f.level is not Level.FAIL for findings in done.values() for f in findings),
+    )
+
+
+def _reached(ctx: CheckContext, host: str) -> bool | None:
+    """Whether SSH reaches the host; None where it refuses us, which is no fault of the host."""
+    state = ctx.hosts[host].state
+    if state.status is LinkStatus.UP:
+        return True
+    return False if state.error is not None and state.error.fault in _AWAY else None
+
+
+def _all(parts: list[bool | None]) -> bool | None:
+    if False in parts:
+        return False
+    return None if not parts or None in parts else True
+
+
+def _tables(ctx: CheckContext) -> bool | None:
+    """Whether the critical tables are there; one that may not be read says nothing of that."""
+    reading = ctx.taken("database")
+    if reading is None:
+        return None
+    bad = [table.error or "" for table in reading.tables if not table.readable]
+    if any("does not exist" in error for error in bad):
+        return False
+    return None if bad else True
+
+
+def _saturated(ctx: CheckContext) -> bool | None:
+    readings = [ctx.taken(f"resources {host}") for host in ctx.environment.hosts]
+    if not readings or None in readings:
+        return None
+    return any(
+        (reading.cpu_fraction or 0.0) >= BUSY and reading.load[0] > reading.cores for reading in readings
+    )
+
+
+def _disk_full(ctx: CheckContext) -> bool | None:
+    from muva_console.ops.health.hosts import CRITICAL
+
+    readings = [ctx.taken(f"resources {host}") for host in ctx.environment.hosts]
+    if not readings or None in readings:
+        return None
+    shares = [s for r in readings for d in r.filesystems for s in (d.used_fraction, d.inodes_fraction or 0.0)]
+    return max(shares) >= CRITICAL if shares else None
