@@ -60,6 +60,9 @@ SCENARIOS: Mapping[str, tuple[str, ...]] = {
     "process-stopped": ("process-stopped",),
     "port-taken": ("port-conflict",),
     "variable-missing": ("missing-configuration",),
+    "connections-taken": ("database-unresponsive",),
+    "machine-gone": ("system-failure",),
+    "migration-failed-half-way": ("migration-failed",),
 }
 """The verdicts that are right for a fault, where the fault itself does not say."""
 

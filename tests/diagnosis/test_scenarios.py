@@ -141,6 +141,11 @@ def test_a_failure_that_no_scenario_explains_is_not_healthy() -> None:
             ["database-connectivity", "crash-loop"],
         ),
         ({"web": False, "name": False}, ["proxy-or-dns"]),
+        # an hour's log tells of the last incident too
+        (
+            {"looping": True, "by_memory": True, "signs": {"configuration": "X must be set"}},
+            ["out-of-memory", "missing-configuration"],
+        ),
         ({"half_done": ("the index x is invalid",)}, ["migration-failed"]),
         (
             {
@@ -206,6 +211,9 @@ FAULTS = {
     "process-frozen": "app-crashed",
     "port-taken": "port-conflict",
     "variable-missing": "missing-configuration",
+    "connections-taken": "database-unresponsive",
+    "migration-failed-half-way": "migration-failed",
+    "machine-gone": "system-failure",
 }
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+from pathlib import Path
 
-from muva_console.drill import postgres, sshd
+from muva_console.drill import deploy, postgres, sshd
 from muva_console.drill.faults.base import Fault, Memory
 from muva_console.drill.github import server
-from muva_console.drill.ports import until
-from muva_console.drill.state import Estate, Site
+from muva_console.drill.host import on_host
+from muva_console.drill.ports import listens, until
+from muva_console.drill.run import spawn
+from muva_console.drill.state import TAG, Estate, Site
 from muva_console.drill.sweep import end, has_tag
 from muva_console.ops.errors import OpsError
 
@@ -46,7 +51,103 @@ async def _start_github(estate: Estate, site: Site, memory: Memory) -> None:
         await server.until_ready(estate, server.begin(estate))
 
 
+_TAKER = """
+import asyncio, os, sys
+import asyncpg
+
+async def main():
+    host, port, user, database = sys.argv[1:5]
+    held = []
+    while True:
+        try:
+            held.append(await asyncpg.connect(
+                host=host, port=int(port), user=user, database=database,
+                password=os.environ["TAKER_PASSWORD"], ssl=False, timeout=5,
+                server_settings={"application_name": "taker"},
+            ))
+        except (OSError, asyncpg.PostgresError, TimeoutError):
+            await asyncio.sleep(0.05)
+
+asyncio.run(main())
+"""
+"""Takes every connection that comes free, as a program does that opens one for each request."""
+_OTHERS = """
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+ WHERE backend_type = 'client backend' AND application_name <> 'taker' AND pid <> pg_catalog.pg_backend_pid()
+"""
+
+
+async def _take_connections(estate: Estate, site: Site, memory: Memory) -> None:
+    process = spawn(
+        [sys.executable, "-c", _TAKER, "127.0.0.1", str(estate.postgres_port), site.role, site.database],
+        env={
+            TAG: estate.id,
+            "PATH": os.environ.get("PATH", os.defpath),
+            "TAKER_PASSWORD": estate.password(site.role),
+        },
+        cwd=Path("/"),
+        log=estate.logs / "taker.log",
+    )
+    memory["pid"] = str(process.pid)
+
+    async def refused() -> bool:
+        # what the application's pool holds would serve it for as long as it is asked: it loses that too
+        async with postgres.connect(estate, site.database, "postgres") as connection:
+            await connection.execute(_OTHERS)
+        status, _, _ = await deploy.get(site, "/api/health")
+        return status == 503
+
+    await until(refused, f"{site.process} gets no connection", timeout=40.0)
+
+
+async def _free_connections(estate: Estate, site: Site, memory: Memory) -> None:
+    pid = int(memory.get("pid", "0"))
+    if pid and has_tag(pid, estate.id):
+        end([pid], signal.SIGKILL)
+
+        async def gone() -> bool:
+            return not has_tag(pid, estate.id)
+
+        await until(gone, "what took the connections is gone")
+
+
+async def _lose_machine(estate: Estate, site: Site, memory: Memory) -> None:
+    await on_host(estate, "pm2 kill")
+    await postgres.stop(estate)
+    await sshd.stop(estate)
+
+
+async def _find_machine(estate: Estate, site: Site, memory: Memory) -> None:
+    if not await postgres.answers(estate):
+        await postgres.start(estate)
+    if not await listens(estate.ssh_port):
+        await sshd.start(estate)
+    await on_host(estate, "pm2 resurrect")
+
+
 FAULTS = (
+    Fault(
+        name="machine-gone",
+        title="Everything is away",
+        does="PM2 and all it keeps are killed, PostgreSQL and the SSH server stopped, as when the machine is "
+        "switched off: neither the application nor the host nor the database answers. GitHub does. Both "
+        "environments are gone with it.",
+        undone="The database and the SSH server are started again, and `pm2 resurrect`.",
+        rank=0,
+        break_in=_lose_machine,
+        mend=_find_machine,
+    ),
+    Fault(
+        name="connections-taken",
+        title="The database has no connection left",
+        does="A program takes every connection that PostgreSQL has for ordinary users, and each that comes "
+        "free: the application's pool gets none and /api/health answers 503; asked from outside the database "
+        "says that it has too many clients. It looks like a database that is away, and is not.",
+        undone="That program is ended.",
+        rank=1,
+        break_in=_take_connections,
+        mend=_free_connections,
+    ),
     Fault(
         name="database-stopped",
         title="The database is stopped",

@@ -89,6 +89,11 @@ def _crashing(facts: Facts) -> bool:
     return bool(facts.looping or facts.gave_up)
 
 
+def _outgrew(facts: Facts) -> str:
+    """What speaks against any error that would end it at its start: the log may tell of another hour."""
+    return _if(facts.by_memory, "most of its restarts are the memory limit's")
+
+
 def _ill(facts: Facts) -> bool:
     return facts.web is False or _crashing(facts) or bool(facts.errors or facts.slow)
 
@@ -214,8 +219,8 @@ def _port_conflict(facts: Facts, found: Found) -> Scenario | None:
         "port-conflict",
         "Something else has the application's port",
         [f"its port is taken by {facts.taken_by}", _said(facts, Sign.PORT)],
-        sure=Sign.PORT in facts.signs,
-        against=[_if(Sign.PORT not in facts.signs, "the log does not say EADDRINUSE")],
+        sure=Sign.PORT in facts.signs and not _outgrew(facts),
+        against=[_if(Sign.PORT not in facts.signs, "the log does not say EADDRINUSE"), _outgrew(facts)],
         apart="who started what listens there",
     )
 
@@ -231,8 +236,8 @@ def _missing_configuration(facts: Facts, found: Found) -> Scenario | None:
             _said(facts, Sign.CONFIGURATION),
             *(f"the host's environment file lacks {name}" for name in facts.lacking[:5]),
         ],
-        sure=said,
-        against=[_if(not said, "the log does not say so: the application may do without")],
+        sure=said and not _outgrew(facts),
+        against=[_if(not said, "the log does not say so: the application may do without"), _outgrew(facts)],
         apart="the names that the environment file has, against the template's",
     )
 

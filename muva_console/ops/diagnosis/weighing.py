@@ -9,6 +9,7 @@ from muva_console.ops.diagnosis.model import Facts
 from muva_console.ops.diagnosis.probes import Seen
 from muva_console.ops.errors import Fault, OpsError
 from muva_console.ops.links.base import LinkStatus
+from muva_console.ops.links.pg_errors import DatabaseError
 from muva_console.ops.processes import Pm2Down
 from muva_console.ops.readings import Finding, Level
 from muva_console.ops.text import sanitise_line
@@ -17,6 +18,8 @@ HOST_HEALTH = "health-on-host"
 BUSY = 0.95
 """Share of all cores that is busy, above which (with more waiting than there are cores) a host is saturated.
 Ours."""
+_TAKEN = frozenset({"53300", "53400"})
+"""SQLSTATEs of a server that takes no more connections (PostgreSQL's appendix A, class 53)."""
 _AWAY = frozenset({Fault.REFUSED, Fault.TIMEOUT, Fault.UNREACHABLE, Fault.CLOSED})
 
 
@@ -60,6 +63,7 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen
     erring = failing and "failed" in sample[0].summary
     direct = well("database", "asked from here")
     reading = ctx.taken("database")
+    exhausted = _exhausted(ctx)
     return Facts(
         web=well("api-health"),
         local=well(HOST_HEALTH),
@@ -70,8 +74,8 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen
         gave_up=any(p.status == "errored" for p in processes) if known else None,
         looping=bool(looping) if known else None,
         by_memory=any(2 * (p.memory_restarts or 0) > (p.restarts_in_window or 0) for p in looping),
-        database=True if reading is not None else direct,
-        database_free=direct if reading is not None else None,
+        database=True if reading is not None or exhausted else direct,
+        database_free=False if exhausted else direct if reading is not None else None,
         disk_full=_disk_full(ctx),
         slow=(failing and not erring) if sampled else None,
         errors=erring if sampled else None,
@@ -91,6 +95,12 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen
         elsewhere=seen.elsewhere,
         others=all(f.level is not Level.FAIL for findings in done.values() for f in findings),
     )
+
+
+def _exhausted(ctx: CheckContext) -> bool:
+    """Whether the database answers that it has no connection left: it is there, and says so itself."""
+    error = ctx.postgres.state.error if ctx.postgres is not None else None
+    return isinstance(error, DatabaseError) and error.sqlstate in _TAKEN
 
 
 def _reached(ctx: CheckContext, host: str) -> bool | None:
