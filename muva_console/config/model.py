@@ -24,6 +24,7 @@ from muva_console.config.release import (
     Backups,
     Flow,
     GitHub,
+    Maintenance,
     Migrations,
     Notices,
     OnCall,
@@ -77,6 +78,7 @@ __all__ = [
     "Health",
     "Host",
     "Journal",
+    "Maintenance",
     "Migrations",
     "Notices",
     "OnCall",
@@ -124,6 +126,8 @@ class Project(Table, frozen=True, kw_only=True):
     """The file of the repository that names every environment variable."""
     migrations: TreePath = "supabase/migrations"
     """The folder of the repository that holds the migrations."""
+    status_page: Url | None = None
+    """The database provider's status, as Statuspage tells it (``/api/v2/status.json``): diagnoses ask it."""
     secrets_baseline: TreePath = ".secrets.baseline"
     """detect-secrets' baseline in the repository: what was looked at and is no secret. It need not exist."""
 
@@ -268,6 +272,8 @@ class Environment(Table, frozen=True, kw_only=True):
     """Critical user flows that one request can tell of, by a name of yours."""
     rollback: Rollback = Rollback()
     """How it goes back to a release that was good."""
+    maintenance: Maintenance | None = None
+    """How a page that says "back soon" is put before it."""
     thresholds: Thresholds = Thresholds()
     """The limits beyond which a reading is bad news."""
 

@@ -149,6 +149,17 @@ class Rollback(Table, frozen=True, kw_only=True):
     """How long that may take, before what served is put back. Ours."""
 
 
+class Maintenance(Table, frozen=True, kw_only=True):
+    """How a page that says "back soon" is put before the application: commands for its hosts' shell."""
+
+    on: Text
+    """Puts it there."""
+    off: Text
+    """Takes it away."""
+    test: Text
+    """Ends with 0 while it is there, with 1 while it is not."""
+
+
 class Flow(Table, frozen=True, kw_only=True):
     """A critical user flow as one request: what a user sees when it works."""
 

@@ -21,6 +21,7 @@ from muva_console.config.model import (
     Flow,
     GitHub,
     Host,
+    Maintenance,
     Migrations,
     Notices,
     OnCall,
@@ -126,10 +127,19 @@ def _array(name: str, table: type[Table], given: Sequence[Mapping[str, Any]]) ->
     ]
 
 
+_PARTS: tuple[tuple[str, type[Table]], ...] = (
+    ("database", Database),
+    ("rollback", Rollback),
+    ("maintenance", Maintenance),
+    ("thresholds", Thresholds),
+)
+"""The tables of an environment, in their order."""
+
+
 def _environment(name: str, values: Mapping[str, Any], *, explained: bool) -> Iterator[str]:
     path = f"environments.{name}"
     yield _table(path, Environment, values, explained=explained)
-    for key, table in (("database", Database), ("rollback", Rollback), ("thresholds", Thresholds)):
+    for key, table in _PARTS:
         if key in values or explained:
             given = values.get(key, {})
             yield _table(f"{path}.{key}", table, given, explained=explained, absent=not given)

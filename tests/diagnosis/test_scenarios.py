@@ -174,6 +174,13 @@ def test_a_database_that_the_host_reaches_is_not_called_away() -> None:
     assert any("answers the host" in one for one in found.against)
 
 
+def test_what_the_provider_reports_is_evidence_and_no_verdict() -> None:
+    reported = {"provider": "Partial outage in eu-central-1"}
+    assert [one.id for one in rank(msgspec.structs.replace(WELL, **reported))] == ["healthy"]
+    found = rank(msgspec.structs.replace(WELL, web=False, local=False, database=False, **reported))[0]
+    assert any("Partial outage" in one for one in found.supports)
+
+
 @pytest.mark.parametrize(
     ("deployed", "onset", "blamed"),
     [

@@ -110,7 +110,15 @@ def test_what_no_machine_may_be_able_to_tell_is_then_asked() -> None:
     both = {
         step.check or step.operation for _, step in steps if step.attest and step.kind is not StepKind.ATTEST
     }
-    assert both == {"tests", "deployment-window", "on-call", "user-flows", "notify"}
+    assert both == {
+        "tests",
+        "deployment-window",
+        "on-call",
+        "user-flows",
+        "maintenance-on",
+        "maintenance-off",
+        "notify",
+    }
     reviewed = [step for _, step in steps if step.check == "code-review"]
     assert len(reviewed) == 2
     assert not any(step.attest for step in reviewed), "unknown without GitHub, never ticked"

@@ -45,6 +45,8 @@ ACTS: dict[str, str] = {
     "process-restart": f"{_EMERGENCY}processes:restart",
     "process-memory-limit": f"{_EMERGENCY}processes:raise_limit",
     "pm2-resurrect": f"{_EMERGENCY}daemon:factory",
+    "maintenance-on": f"{_EMERGENCY}maintenance:on_factory",
+    "maintenance-off": f"{_EMERGENCY}maintenance:off_factory",
     "rollback": "muva_console.ops.rollback.act:factory",
     "hotfix-branch": f"{_HERE}hotfix_acts:branch_factory",
     "hotfix-staging": f"{_HERE}hotfix_acts:staging_factory",

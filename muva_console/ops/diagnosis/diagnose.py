@@ -35,6 +35,7 @@ OWN: dict[str, tuple[str, Probe]] = {
     "database-from-host": ("Database from the host", probes_reach.database_from_hosts),
     "migrations": ("Migrations", probes_ground.migrations),
     "variables": ("Environment file", probes_ground.variables),
+    "status-page": ("Provider's status", probes_reach.status_page),
     "elsewhere": ("GitHub", probes_reach.elsewhere),
     "what-changed": ("What changed lately", probes.changed),
 }
@@ -42,7 +43,7 @@ OWN: dict[str, tuple[str, Probe]] = {
 ORDER = (
     "api-health", "dns", "certificate", "ssh", HOST_HEALTH, "processes", "log-patterns", "resources",
     "kernel", "port", "database", "database-from-host", "critical-tables", "migrations", "variables",
-    "dependencies", "elsewhere", "performance", "what-changed",
+    "dependencies", "status-page", "elsewhere", "performance", "what-changed",
 )  # fmt: skip
 """From the outside in, as the playbook has it: the order on the screen. All are begun at once."""
 BY_SSH = frozenset(
@@ -63,6 +64,7 @@ def probes_of(ctx: CheckContext) -> tuple[str, ...]:
         known |= {"database-from-host"} if ctx.postgres is not None else set()
     known |= {"migrations"} if ctx.postgres is not None else set()
     known |= {"elsewhere"} if ctx.config.project.repository is not None else set()
+    known |= {"status-page"} if ctx.config.project.status_page is not None else set()
     return tuple(name for name in ORDER if name in known)
 
 

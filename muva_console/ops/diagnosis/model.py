@@ -64,6 +64,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     """Names that the template asks for and the host's environment file has not, or has empty."""
     killed: tuple[str, ...] = ()
     """Processes that the kernel killed for want of memory lately."""
+    provider: str = ""
+    """What the database's provider reports of itself; empty where nothing, or where it was not asked."""
     elsewhere: bool | None = None
     """Something else on the Internet answers us."""
     others: bool | None = None

@@ -55,6 +55,8 @@ class Seen(Struct, kw_only=True):
     lacking: set[str] = field(default_factory=set)
     killed: tuple[str, ...] = ()
     elsewhere: bool | None = None
+    provider: str = ""
+    """What the database's provider reports of itself; empty where nothing."""
 
     def signs(self) -> frozenset[Sign]:
         """What the errors of now speak for."""

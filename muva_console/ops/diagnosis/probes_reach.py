@@ -124,6 +124,24 @@ async def database_from_hosts(ctx: CheckContext, seen: Seen) -> tuple[Finding, .
     return tuple(await asyncio.gather(*(one(host) for host in ctx.environment.hosts)))
 
 
+async def status_page(ctx: CheckContext, seen: Seen) -> tuple[Finding, ...]:
+    """What the database's provider says of itself. Source: Statuspage's public API, ``status.indicator``, one
+    of none, minor, major, critical, maintenance.
+    """
+    url = ctx.config.project.status_page or ""
+    answer = await ctx.web.get(url, timeout=TIMEOUT)
+    command = f"curl -sS {shlex.quote(url)}"
+    status = answer.json.get("status") if isinstance(answer.json, dict) else None
+    if not isinstance(status, dict) or not isinstance(status.get("indicator"), str):
+        told = answer.error or f"answers {answer.status}, and not with a status"
+        return (tell(Level.UNKNOWN, told, subject=url, command=command),)
+    said = sanitise_line(str(status.get("description", "")), cap=160)
+    if status["indicator"] == "none":
+        return (tell(Level.OK, said or "nothing is reported", subject=url, command=command),)
+    seen.provider = said or sanitise_line(status["indicator"], cap=40)
+    return (tell(Level.WARN, seen.provider, subject=url, command=command),)
+
+
 async def elsewhere(ctx: CheckContext, seen: Seen) -> tuple[Finding, ...]:
     """GitHub's API, without a token: whether it is there, and whether our own network is."""
     url = ctx.config.github.api.rstrip("/") + "/zen"

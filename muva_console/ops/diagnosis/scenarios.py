@@ -76,6 +76,10 @@ def _said(facts: Facts, sign: Sign) -> str:
     return f"the log says: {facts.signs[sign]}" if sign in facts.signs else ""
 
 
+def _reported(facts: Facts) -> str:
+    return _if(facts.provider, f"its provider reports: {facts.provider}")
+
+
 def _up(facts: Facts) -> bool:
     return facts.web is True
 
@@ -156,6 +160,7 @@ def _database_connectivity(facts: Facts, found: Found) -> Scenario | None:
             [
                 "it fails when asked from here",
                 _if(facts.database_from_host is False, "it fails from the host too"),
+                _reported(facts),
                 _said(facts, Sign.CONNECTION),
             ],
             sure=not _up(facts) and not _away(facts) and not own,
@@ -179,7 +184,7 @@ def _database_unresponsive(facts: Facts, found: Found) -> Scenario | None:
     return _made(
         "database-unresponsive",
         "The database is exhausted or blocked",
-        ["it answers, and its connections or locks are taken"],
+        ["it answers, and its connections or locks are taken", _reported(facts)],
         sure=True,
         against=[_if(_up(facts) and not facts.slow, "the application answers as fast as ever")],
         apart="who blocks whom, and who has the connections: muva health, database",
@@ -248,7 +253,7 @@ def _dependency_down(facts: Facts, found: Found) -> Scenario | None:
     return _made(
         "dependency-down",
         "A service that it hangs on is down",
-        ["the database answers, and that does not"],
+        ["the database answers, and that does not", _reported(facts)],
         sure=not _up(facts),
         against=[_answers(facts)],
         apart="the service's own status page",

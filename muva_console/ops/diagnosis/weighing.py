@@ -93,6 +93,7 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen
         lacking=tuple(sorted(seen.lacking)),
         killed=seen.killed,
         elsewhere=seen.elsewhere,
+        provider=seen.provider,
         others=all(f.level is not Level.FAIL for findings in done.values() for f in findings),
     )
 
