@@ -57,7 +57,7 @@ def rollback(
         from muva_console.ops.database.restore import RestoreOperation
         from muva_console.ops.database.target import target_of
         from muva_console.ops.incidents.desk import Desk
-        from muva_console.ops.rollback.act import Rollback
+        from muva_console.ops.rollback.act import LOOK_ONLY, Rollback
         from muva_console.ops.walking.looking import look
 
         async with invocation.workspace() as workspace:
@@ -69,6 +69,7 @@ def rollback(
                 "to": to,
                 "despite_schema": despite_schema,
                 "restore": restore_db,
+                LOOK_ONLY: "yes" if plan_only else "",
                 "incident": "" if incident is None else str(incident.id),
             }
             try:

@@ -48,6 +48,8 @@ class Deploy(Frame):
         Binding("d", "lead", "lead", id="deploy.lead", tooltip="Lead the deployment, or go on with it"),
         Binding("a", "decide(True)", "approve", id="deploy.approve", tooltip="Approve the run that waits"),
         Binding("x", "decide(False)", "reject", id="deploy.reject", tooltip="Reject it, with a reason"),
+        Binding("b", "roll_back", "roll back", id="deploy.roll_back",
+                tooltip="Back to the last release that was good, or on with a rollback"),
         Binding("B", "break_lock", "break lock", id="deploy.break_lock",
                 tooltip="Break the lock, with a reason"),
         Binding("slash", "filter", "filter", key_display="/", id="deploy.filter",
@@ -347,6 +349,13 @@ class Deploy(Frame):
         app, environment = self.console_app, self.environment
         holders = holders_of(self.known) if self.known is not None else []
         app.work_on("breaking the lock", lambda: break_lock(app, environment, holders), group="acts")
+
+    def action_roll_back(self) -> None:
+        """Back to the last release that was good."""
+        from muva_console.screens.deploy_acts import roll_back
+
+        app, environment = self.console_app, self.environment
+        app.work_on("rolling back", lambda: roll_back(app, environment), group="acts")
 
     def action_lead(self) -> None:
         """Lead the deployment of the environment in hand."""

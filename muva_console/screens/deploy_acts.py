@@ -113,6 +113,33 @@ async def break_lock(app: MuvaApp, environment: str, holders: Sequence[str]) -> 
         app.tell("\n".join(error.lines()), title="Not broken", severity="warning", timeout=15)
 
 
+async def roll_back(app: MuvaApp, environment: str) -> None:
+    """Roll back, with a reason; the plan is shown and asked for. What goes on already is gone on with, and
+    needs none. Whatever fails is told.
+    """
+    try:
+        found = await app.ask_ops(lambda: _under_way(app.workspace, environment))
+        reason = found
+        if not found:
+            lines = ["What is wrong with what serves? It is kept with the rollback, and with the lock."]
+            given = await app.push_screen_wait(Reason(f"Roll {environment} back", lines))
+            reason = given or ""
+        if reason:
+            operation = await _operation(app, environment, "rollback", {"reason": reason})
+            await act(app, operation)
+    except OpsError as error:
+        app.tell("\n".join(error.lines()), title="Not rolled back", severity="warning", timeout=15)
+
+
+async def _under_way(workspace: Workspace, environment: str) -> str:
+    """Why the rollback that goes on was begun; empty where none does. Raises OpsError."""
+    from muva_console.ops.rollback.begun import open_rollback
+    from muva_console.ops.walking.looking import look
+
+    found = await open_rollback(look(workspace, environment).target)
+    return "" if found is None else found.reason or found.id
+
+
 async def lead(app: MuvaApp, environment: str) -> None:
     """Go on with the open deployment, or begin one, where runbooks are walked; each act is asked for."""
     from muva_console.ops.walking.leading import deployment_of, open_run

@@ -214,12 +214,22 @@ async def test_a_reason_is_asked_before_a_rejection_and_before_a_lock_is_broken(
         done.set()
 
     monkeypatch.setattr(deploy_acts, "_operation", operation)
+
+    async def under_way(*_: object) -> str:
+        return goes_on
+
+    goes_on = ""
     monkeypatch.setattr(deploy_acts, "act", act)
+    monkeypatch.setattr(deploy_acts, "_under_way", under_way)
     world.known = {"runs": (WAITS, GOOD), "waiting": 10, "pending": (PENDING,), "locks": (LOCK,)}
     app = console()
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(app, pilot)
-        for key, name, word in (("x", "deploy-reject", "comment"), ("B", "deploy-lock-break", "reason")):
+        for key, name, word in (
+            ("x", "deploy-reject", "comment"),
+            ("B", "deploy-lock-break", "reason"),
+            ("b", "rollback", "reason"),
+        ):
             done.clear()
             await pilot.press(key)
             await heard(app, pilot, Reason)
@@ -228,6 +238,11 @@ async def test_a_reason_is_asked_before_a_rejection_and_before_a_lock_is_broken(
             await pilot.press("enter")
             await until(pilot, done.is_set, name)
             assert asked[-1] == (name, {word: "bad"})
+        done.clear()
+        goes_on = "it crashes"
+        await pilot.press("b")
+        await until(pilot, done.is_set, "what goes on is gone on with, and nothing is asked")
+        assert asked[-1] == ("rollback", {"reason": "it crashes"})
         screen.table.choose("7")
         await pilot.pause()
         assert not screen.check_action("decide", (True,)), "only of the run that waits"

@@ -37,6 +37,7 @@ class Site:
         subprocess.run(["sh", "-c", BUILD], cwd=self.live, check=True)
         self.running.write_text(self.bad)
         self.ill: set[str] = set()
+        """Commits that answer 503."""
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,12 +65,14 @@ class Site:
         ).stdout.strip()
 
     def lay(self, **changed: str) -> None:
+        # short where it is to be waited out; else it bounds a machine that has other things to do
+        patience = "5" if self.ill or changed.get("health") == "/none" else "30"
         parameters = {
             "id": ID, "commit": self.good, "old": self.bad, "branch": "main", "directory": str(self.live),
             "way": "in-place", "env_file": ".env", "build": BUILD, "build_timeout": "20", "start": "",
             "spare": "39000", "port": str(self.server.server_port), "health": "/", "restart":
             f"cp dist/commit {self.running}", "pids": "echo 1", "save": "true", "passes": "2",
-            "every": "0.05", "patience": "1", "hold": "", "reason": "why not", "restore_file": "",
+            "every": "0.05", "patience": patience, "hold": "", "reason": "why not", "restore_file": "",
         }  # fmt: skip
         (self.job / "job.sh").write_bytes(script(parameters | changed))
 

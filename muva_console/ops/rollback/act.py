@@ -29,7 +29,7 @@ from muva_console.ops.rollback.backup_choice import backup_of
 from muva_console.ops.rollback.begun import Open, links_of, open_rollback, record_id
 from muva_console.ops.rollback.following import Follower
 from muva_console.ops.rollback.freeze import freeze
-from muva_console.ops.rollback.host_job import FOLDER, Heard, script, start, word
+from muva_console.ops.rollback.host_job import FOLDER, Heard, script, start
 from muva_console.ops.rollback.planning import commands_of, parameters_of, risks_of
 from muva_console.ops.rollback.release import GoingBack, going_back
 from muva_console.ops.rollback.seeing import IN_A_ROW, seen_from_here
@@ -37,6 +37,8 @@ from muva_console.ops.text import sanitise_line
 
 LEAST_REASON = 8
 """Characters of a reason. Ours: "broken" helps nobody tomorrow."""
+LOOK_ONLY = "look_only"
+"""The parameter that says that it is planned to be looked at: without a reason."""
 AUTO = "auto"
 """The backup that was taken while the good release served."""
 
@@ -69,6 +71,9 @@ class Rollback(Deed):
             return self._plan_to_go_on(ctx, self._open)
         way = await going_back(ctx, str(ctx.parameters.get("to", "") or ""))
         self._planned_way = way
+        reason = await _reason(ctx)
+        if len(reason) < LEAST_REASON and not ctx.parameters.get(LOOK_ONLY):
+            raise Refused("a rollback needs its reason", next="--reason: what is wrong with what serves?")
         await self._plan_restore(ctx, way)
         despite = self._despite(way)
         for link in links_of(ctx):
@@ -80,6 +85,7 @@ class Rollback(Deed):
         production = ctx.environment.production
         data = " with its database" if self._restore is not None else ""
         risks = risks_of(ctx, way, despite)
+        risks.append(f"told as the reason: {reason}" if reason else "no reason is given yet: --reason")
         if self._restore is not None:
             risks = [f"the database: {risk}" for risk in self._restore[1].risks] + risks
         return self._planned(
@@ -186,23 +192,23 @@ class Rollback(Deed):
         elif self._restore is not None and waiting:
             async for event in self._restored():
                 yield event
-        for host, follower in followers.items():
+        for follower in followers.values():
             heard = follower.heard
             if heard is not None and not heard.ended:
                 if self._stop or any(
                     one.heard is not None and one.heard.outcome == "untouched" for one in followers.values()
                 ):
-                    await word(ctx.hosts[host], ctx.environment_name, name, "stop")
+                    await follower.tell("stop")
                 elif heard.phase == "hold":
-                    await word(ctx.hosts[host], ctx.environment_name, name, "go")
+                    await follower.tell("go")
                 async for event in follower.follow(lambda one: False):
                     yield event
             assert follower.heard is not None
             if follower.heard.outcome != "rolled-back":
                 break  # the hosts after it stay as they are
-        for host, follower in followers.items():
+        for follower in followers.values():
             if follower.heard is not None and not follower.heard.ended:
-                await word(ctx.hosts[host], ctx.environment_name, name, "stop")
+                await follower.tell("stop")
                 async for event in follower.follow(lambda one: False):
                     yield event
         heard_all = {host: one.heard for host, one in followers.items() if one.heard is not None}
@@ -306,12 +312,14 @@ class Rollback(Deed):
 
 
 async def _reason(ctx: CheckContext) -> str:
-    """What was given; else what the open incident is about."""
+    """What was given; else what the open incident is about; else what a runbook's step gives for it."""
     told = sanitise_line(str(ctx.parameters.get("reason", "") or ""), cap=300).strip()
     if told:
         return told
     incident = await Desk(ctx.going_out().journal).current(ctx.environment_name)
-    return "" if incident is None else incident.title
+    if incident is not None:
+        return f"{incident.name}: {incident.title}"
+    return sanitise_line(str(ctx.parameters.get("otherwise", "") or ""), cap=300).strip()
 
 
 def _serves(heard: Heard, commit: str, old: str) -> str:

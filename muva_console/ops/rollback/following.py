@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 
 from muva_console.ops.deploys.deed import output, step, verified, warning
 from muva_console.ops.errors import LinkError, OpsError
 from muva_console.ops.links.base import HostLink
 from muva_console.ops.operations import Event
-from muva_console.ops.rollback.host_job import Heard, begin, hear
+from muva_console.ops.rollback.host_job import Heard, begin, hear, word
 
 EVERY = 0.5
 """Seconds between questions. Ours: each is one short command on a connection that is open."""
@@ -36,6 +37,21 @@ class Follower:
         """`prefix`: what tells this host's lines from others'."""
         self._link, self._environment, self._id, self._prefix = link, environment, id, prefix
         self.heard: Heard | None = None
+
+    async def tell(self, what: str) -> None:
+        """Say "go" or "stop" to the job, as often as it takes: it harms nothing said twice. Raises OpsError
+        where the host stays out of reach.
+        """
+        began = time.monotonic()
+        while True:
+            try:
+                await word(self._link, self._environment, self._id, what)
+            except LinkError:
+                if time.monotonic() - began > AWAY:
+                    raise
+                await asyncio.sleep(EVERY)
+            else:
+                return
 
     async def follow(self, until: Callable[[Heard], bool]) -> AsyncGenerator[Event, None]:
         """Its events until it ended, or `until` is true of it; one that was broken off is put in order by the
@@ -83,6 +99,9 @@ class Follower:
                 recovering = True
                 yield warning(f"{self._prefix}the job was broken off at {heard.phase or 'its beginning'}")
                 await begin(self._link, self._environment, self._id, "recover")
+            if not heard.begun:  # laid down by one who was gone before it began; beginning it twice is once
+                with suppress(LinkError):
+                    await begin(self._link, self._environment, self._id)
             if not more:
                 await asyncio.sleep(EVERY)
 

@@ -46,8 +46,9 @@ _HEAR = (
     ' elif tr "\\0" " " < /proc/"$p"/cmdline 2>/dev/null | grep -q -F "$id"; then s=alive; else s=gone; fi;'
     ' echo "$id $s"; cat "$id"/phase 2>/dev/null || echo -;'
     ' if [ -e "$id"/end ]; then head -n 1 "$id"/end; else echo -; fi;'
-    ' sed -n "s/^commit=//p" "$id"/job.sh | head -n 1; sed -n "s/^old=//p" "$id"/job.sh | head -n 1;'
-    ' head -n 1 "$id"/reason 2>/dev/null || echo; head -n 1 "$id"/restore 2>/dev/null || echo;'
+    ' echo "$(sed -n "s/^commit=//p" "$id"/job.sh | head -n 1)";'
+    ' echo "$(sed -n "s/^old=//p" "$id"/job.sh | head -n 1)";'
+    ' echo "$(head -n 1 "$id"/reason 2>/dev/null)"; echo "$(head -n 1 "$id"/restore 2>/dev/null)";'
     ' tail -c +{events} "$id"/events | head -c {chunk} | base64 | tr -d "\\n"; echo;'
     ' tail -c +{log} "$id"/log | head -c {chunk} | base64 | tr -d "\\n"; echo'
 )
