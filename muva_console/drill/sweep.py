@@ -15,6 +15,20 @@ from pathlib import Path
 from muva_console.drill.state import TAG
 
 
+async def end_spawned(estate_id: str, pid: int, what: str) -> None:
+    """End a program that a fault spawned, where it still is that one. Raises OpsError where it stays."""
+    from muva_console.drill.ports import until
+
+    if not pid or not has_tag(pid, estate_id):
+        return
+    end([pid], signal.SIGKILL)
+
+    async def gone() -> bool:
+        return not has_tag(pid, estate_id)
+
+    await until(gone, f"{what} is gone")
+
+
 def has_tag(pid: int, estate_id: str) -> bool:
     """Whether a process belongs to the estate: safe against a number that was given to another process."""
     try:

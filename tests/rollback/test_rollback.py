@@ -89,7 +89,7 @@ async def _cut_at_every_step(estate: Estate, target: Path) -> AsyncIterator[tupl
         server.close()
 
 
-async def _head(estate: Estate) -> str:
+async def head_of(estate: Estate) -> str:
     head = estate.sites["production"].directory / ".git" / "refs" / "heads" / "main"
     return head.read_text().strip()
 
@@ -110,7 +110,7 @@ async def test_rolled_back_though_the_connection_is_cut_at_every_step(
     breakable_estate: Estate, tmp_path: Path
 ) -> None:
     estate = breakable_estate
-    good = await _head(estate)
+    good = await head_of(estate)
     async with (
         _cut_at_every_step(estate, tmp_path / "muva.toml") as (config, relay, seen),
         opened(config) as workspace,
@@ -118,11 +118,11 @@ async def test_rolled_back_though_the_connection_is_cut_at_every_step(
         with pytest.raises(Refused, match="no other release of production is recorded as good"):
             await _rollback(workspace).plan()
         ctx = look(workspace, "production").target
-        await record(ctx, _deployment(good))
+        await record(ctx, deployment(good))
         with pytest.raises(OpsError, match="nothing to go back"):
             await _rollback(workspace, to=good).plan()
         await faults.break_in(estate.directory, "crash-loop")
-        bad = await _head(estate)
+        bad = await head_of(estate)
         assert bad != good
         act = _rollback(workspace)
         plan = await act.plan()
@@ -136,7 +136,7 @@ async def test_rolled_back_though_the_connection_is_cut_at_every_step(
         assert seen == ["fetch", "build", "try", "flip", "restart", "verify", "save"]
         assert relay.cuts == len(seen)
         assert any("answers again" in one.text for one in events), "that it was cut is told"
-        assert await _head(estate) == good
+        assert await head_of(estate) == good
         told = await read_deployments(workspace.journal, "production")
         assert (told[-1].kind, told[-1].status, told[-1].rolls_back) == (
             DeploymentKind.ROLLBACK, Status.SUCCESS, bad,
@@ -160,7 +160,7 @@ def _level(view: object, item: str) -> Level:
     return Level(found.level)
 
 
-def _deployment(commit: str) -> Deployment:
+def deployment(commit: str) -> Deployment:
     now = utc_now()
     return Deployment(
         id=f"production/commit/{commit}", environment="production", commit=commit, branch="main",
@@ -171,9 +171,9 @@ def _deployment(commit: str) -> Deployment:
 async def test_a_console_that_was_killed_takes_up_what_goes_on(breakable_estate: Estate) -> None:
     """The first console is gone while it builds; the second finds the job, follows it and marks it."""
     estate = breakable_estate
-    good = await _head(estate)
+    good = await head_of(estate)
     async with opened(estate.config) as workspace:
-        await record(look(workspace, "production").target, _deployment(good))
+        await record(look(workspace, "production").target, deployment(good))
         await faults.break_in(estate.directory, "crash-loop")
         act = _rollback(workspace)
         plan = await act.plan()
@@ -189,7 +189,7 @@ async def test_a_console_that_was_killed_takes_up_what_goes_on(breakable_estate:
         async with asyncio.timeout(2 * HANG):
             events = await _done(workspace, act)
         assert events[-1].kind is EventKind.DONE, events[-1].text
-        assert await _head(estate) == good
+        assert await head_of(estate) == good
         with pytest.raises(OpsError):
             await _rollback(workspace, reason="").plan()
     await faults.mend(estate.directory)
@@ -202,9 +202,9 @@ async def test_with_its_database_it_goes_back_past_a_migration_that_took_away(
     breakable_estate: Estate,
 ) -> None:
     estate = breakable_estate
-    good = await _head(estate)
+    good = await head_of(estate)
     async with opened(estate.config) as workspace:
-        await record(look(workspace, "production").target, _deployment(good))
+        await record(look(workspace, "production").target, deployment(good))
         backup = BackupOperation(target_of(workspace, "production"))
         assert (await _done(workspace, backup))[-1].kind is EventKind.DONE
         await faults.break_in(estate.directory, "crash-loop")
@@ -228,7 +228,7 @@ async def test_with_its_database_it_goes_back_past_a_migration_that_took_away(
         async with asyncio.timeout(3 * HANG):
             events = await _done(workspace, Rollback(target, restoring))
         assert events[-1].kind is EventKind.DONE, events[-1].text
-        assert await _head(estate) == good
+        assert await head_of(estate) == good
         async with connect(estate, estate.sites["production"].database, "postgres") as session:
             ((count,),) = await session.fetch("SELECT count(price_cents) FROM public.accommodations")
             assert count > 0, "what the migration took away is back"

@@ -14,7 +14,7 @@ from muva_console.drill.host import on_host
 from muva_console.drill.ports import listens, until
 from muva_console.drill.run import spawn
 from muva_console.drill.state import TAG, Estate, Site
-from muva_console.drill.sweep import end, has_tag
+from muva_console.drill.sweep import end, end_spawned, has_tag
 from muva_console.ops.errors import OpsError
 
 
@@ -101,14 +101,7 @@ async def _take_connections(estate: Estate, site: Site, memory: Memory) -> None:
 
 
 async def _free_connections(estate: Estate, site: Site, memory: Memory) -> None:
-    pid = int(memory.get("pid", "0"))
-    if pid and has_tag(pid, estate.id):
-        end([pid], signal.SIGKILL)
-
-        async def gone() -> bool:
-            return not has_tag(pid, estate.id)
-
-        await until(gone, "what took the connections is gone")
+    await end_spawned(estate.id, int(memory.get("pid", "0")), "what took the connections")
 
 
 async def _lose_machine(estate: Estate, site: Site, memory: Memory) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from muva_console.drill.host import on_host
 from muva_console.drill.ports import listens, until
 from muva_console.drill.run import spawn
 from muva_console.drill.state import TAG, Estate, Site
-from muva_console.drill.sweep import end, has_tag
+from muva_console.drill.sweep import end_spawned
 from muva_console.ops.errors import OpsError
 
 NAME = "NEXT_PUBLIC_SUPABASE_URL"
@@ -70,14 +69,7 @@ async def _take_port(estate: Estate, site: Site, memory: Memory) -> None:
 
 
 async def _free_port(estate: Estate, site: Site, memory: Memory) -> None:
-    pid = int(memory.get("pid", "0"))
-    if pid and has_tag(pid, estate.id):
-        end([pid], signal.SIGKILL)
-
-        async def gone() -> bool:
-            return not has_tag(pid, estate.id)
-
-        await until(gone, "what had the port is gone")
+    await end_spawned(estate.id, int(memory.get("pid", "0")), "what had the port")
     await on_host(estate, f"pm2 restart {shlex.quote(site.process)}")
 
 

@@ -18,14 +18,12 @@ from msgspec import Struct
 from muva_console.config.redact import redact
 from muva_console.ops.errors import Fault, LinkError, OpsError
 from muva_console.ops.identity import Engineer
-from muva_console.ops.links.base import CommandResult, HostLink
+from muva_console.ops.links.base import HostLink
+from muva_console.ops.links.hostscript import run_script
 from muva_console.ops.text import sanitise, sanitise_line
 
 FOLDER = ".muva/lock"
 """Below the home of who logs in there."""
-TIMEOUT = 15.0
-"""Seconds for one question to a host."""
-_LIMIT = 64 * 1024
 _HELD, _NOT_OURS = 17, 18
 """Exit statuses of the scripts below: somebody holds it; it is not the one that was seen."""
 # each runs whole even where the connection is lost meanwhile
@@ -111,8 +109,8 @@ def new_owner(engineer: Engineer, why: str, *, version: str = "", run: str = "")
 
 async def read_lock(link: HostLink, environment: str) -> Lock:
     """How the lock of an environment stands on a host. Raises LinkError."""
-    result = await _run(link, _READ.format(name=quote(environment)))
-    _good(result, link, "the lock cannot be read")
+    line = _READ.format(name=quote(environment))
+    result = await run_script(link, line, failed="the lock cannot be read")
     lines = result.stdout.decode("utf-8", "replace").split("\n", 3)
     if lines[0] != "held":
         broken = sanitise_line(sanitise(lines[0]), cap=400) if lines[0].strip() else ""
@@ -154,7 +152,9 @@ async def _take(link: HostLink, environment: str, owner: Owner) -> bool:
         ensure_ascii=False,
     )  # fmt: skip
     try:
-        result = await _run(link, line, input=said.encode())
+        result = await run_script(
+            link, line, failed="the lock cannot be taken", input=said.encode(), fine=(0, _HELD)
+        )
     except LinkError as error:
         # the answer is lost: whether it was taken is the host's to tell
         try:
@@ -172,7 +172,6 @@ async def _take(link: HostLink, environment: str, owner: Owner) -> bool:
         if there.held:
             raise HeldError(there)
         return await _take(link, environment, owner)  # let go since
-    _good(result, link, "the lock cannot be taken")
     return True
 
 
@@ -185,7 +184,7 @@ async def drop(link: HostLink, environment: str, token: str, *, broken: str = ""
     name = quote(environment)
     note = f'printf "%s\\n" {quote(sanitise_line(redact(broken), cap=400))} >> "$l".broken;' if broken else ""
     line = _DROP.format(name=name, token=token or uuid4().hex, seen=quote(token), note=note)
-    result = await _run(link, line)
+    result = await run_script(link, line, failed="the lock cannot be let go", fine=(0, _NOT_OURS))
     if result.exit_status == _NOT_OURS:
         raise OpsError(
             "the lock is another one by now",
@@ -193,7 +192,6 @@ async def drop(link: HostLink, environment: str, token: str, *, broken: str = ""
             means="nothing was let go",
             next="Look who holds it.",
         )
-    _good(result, link, "the lock cannot be let go")
 
 
 def holder(lock: Lock) -> str:
@@ -236,15 +234,3 @@ def _owner(told: str) -> Owner | None:
         version=text("version", 60),
         run=text("run", 60),
     )
-
-
-async def _run(link: HostLink, line: str, *, input: bytes | None = None) -> CommandResult:
-    return await link.run(f"sh -c {quote(line)}", timeout=TIMEOUT, limit=_LIMIT, input=input)
-
-
-def _good(result: CommandResult, link: HostLink, what: str) -> None:
-    if result.exit_status:
-        said = sanitise_line(sanitise(result.stderr).strip().partition("\n")[0], cap=200)
-        raise LinkError(
-            Fault.OTHER, f"{what}: {said or f'exit status {result.exit_status}'}", where=link.host
-        )

@@ -38,10 +38,8 @@ class Seen(Struct, kw_only=True):
     """What the probes saw, apart from their words; None and empty are "not known"."""
 
     groups: tuple[Group, ...] = ()
-    logs_read: bool = False
     taken_by: str = ""
     """Who has the port although no process of the environment is up to have it."""
-    port_known: bool = False
     deployed: float | None = None
     """Seconds since the newest deployment on a host: the last move of its checkout, or of what is served."""
     configured: float | None = None
@@ -61,10 +59,6 @@ class Seen(Struct, kw_only=True):
     def signs(self) -> frozenset[Sign]:
         """What the errors of now speak for."""
         return frozenset(group.sign for group in self.groups if group.sign is not None)
-
-    def count(self, sign: Sign) -> int:
-        """How many errors speak for it."""
-        return sum(group.count for group in self.groups if group.sign is sign)
 
     def example(self, sign: Sign) -> str:
         """One of them."""
@@ -94,7 +88,6 @@ async def _logs_of(ctx: CheckContext, host: str, seen: Seen) -> Finding:
         logs.now_ms,
     )
     seen.groups += groups
-    seen.logs_read = True
     first_ms = min((group.first_ms for group in groups if group.first_ms is not None), default=None)
     if first_ms is not None:
         seen.onset = max(seen.onset or 0.0, (logs.now_ms - first_ms) / 1000)
@@ -154,7 +147,6 @@ async def _port_of(ctx: CheckContext, host: str, seen: Seen) -> Finding:
     if result.exit_status:
         return tell(Level.UNKNOWN, "the host has no ss to ask with", subject=host, command=command)
     text = result.stdout.decode("utf-8", "replace")
-    seen.port_known = True
     if not text.strip():
         return tell(Level.OK, f"nobody listens on port {number}", subject=host, command=command)
     who = {(sanitise_line(name, cap=60), int(pid)) for name, pid in _LISTENER.findall(text)}

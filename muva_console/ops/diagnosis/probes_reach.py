@@ -11,9 +11,10 @@ from msgspec import structs
 
 from muva_console.ops.checks import CheckContext, tell
 from muva_console.ops.diagnosis.probes import Seen
-from muva_console.ops.errors import OpsError
+from muva_console.ops.errors import Fault, OpsError
 from muva_console.ops.health.hosts import cannot_be_asked
 from muva_console.ops.health.words import spell_ms
+from muva_console.ops.links.base import LinkStatus
 from muva_console.ops.links.resolver import ResolveError, Resolver
 from muva_console.ops.readings import Finding, Level
 from muva_console.ops.text import sanitise_line
@@ -23,6 +24,16 @@ TIMEOUT = 8.0
 _SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """PostgreSQL's, before it is told who asks: a server answers S or N (its documentation, "SSL Session
 Encryption")."""
+
+_AWAY = frozenset({Fault.REFUSED, Fault.TIMEOUT, Fault.UNREACHABLE, Fault.CLOSED})
+
+
+def reached(ctx: CheckContext, host: str) -> bool | None:
+    """Whether SSH reaches the host; None where it refuses us, which is no fault of the host."""
+    state = ctx.hosts[host].state
+    if state.status is LinkStatus.UP:
+        return True
+    return False if state.error is not None and state.error.fault in _AWAY else None
 
 
 async def name(ctx: CheckContext, seen: Seen) -> tuple[Finding, ...]:
@@ -51,7 +62,9 @@ async def ssh(ctx: CheckContext, seen: Seen) -> tuple[Finding, ...]:
         try:
             result = await ctx.hosts[host].run("true", timeout=TIMEOUT)
         except OpsError as error:
-            return tell(Level.FAIL, error.what, subject=host, command=command, next=error.next)
+            # one that refuses us says nothing against the way to it
+            level = Level.FAIL if reached(ctx, host) is False else Level.UNKNOWN
+            return tell(level, error.what, subject=host, command=command, next=error.next)
         took = (time.perf_counter() - began) * 1000
         if result.exit_status:
             told = f"`true` ends with {result.exit_status}"

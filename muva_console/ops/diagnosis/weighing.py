@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from muva_console.ops.checks import CheckContext
 from muva_console.ops.diagnosis.model import Facts
 from muva_console.ops.diagnosis.probes import Seen
-from muva_console.ops.errors import Fault, OpsError
-from muva_console.ops.links.base import LinkStatus
+from muva_console.ops.diagnosis.probes_reach import reached
+from muva_console.ops.errors import OpsError
 from muva_console.ops.links.pg_errors import DatabaseError
 from muva_console.ops.processes import Pm2Down
 from muva_console.ops.readings import Finding, Level
@@ -18,19 +19,17 @@ HOST_HEALTH = "health-on-host"
 BUSY = 0.95
 """Share of all cores that is busy, above which (with more waiting than there are cores) a host is saturated.
 Ours."""
+_DATABASE = frozenset({"database", "db", "postgres", "postgresql"})
+"""What an application calls its database among its services: that has facts of its own."""
 _TAKEN = frozenset({"53300", "53400"})
 """SQLSTATEs of a server that takes no more connections (PostgreSQL's appendix A, class 53)."""
-_AWAY = frozenset({Fault.REFUSED, Fault.TIMEOUT, Fault.UNREACHABLE, Fault.CLOSED})
 
 
 async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen: Seen) -> Facts:
     """The facts in what was found and read."""
 
     def well(name: str, subject: str = "") -> bool | None:
-        levels = [f.level for f in done.get(name, ()) if not subject or f.subject == subject]
-        if Level.FAIL in levels:
-            return False
-        return None if not levels or Level.UNKNOWN in levels else True
+        return _level(f for f in done.get(name, ()) if not subject or f.subject == subject)
 
     limit = ctx.environment.thresholds.restarts
     ssh: list[bool | None] = []
@@ -46,7 +45,7 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen
             pm2.append(False)
         except (OpsError, TimeoutError):
             # a link that is up and was answered badly says nothing against the way to the host
-            ssh.append(_reached(ctx, host))
+            ssh.append(reached(ctx, host))
             pm2.append(None)
         else:
             ssh.append(True)
@@ -79,7 +78,7 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen
         disk_full=_disk_full(ctx),
         slow=(failing and not erring) if sampled else None,
         errors=erring if sampled else None,
-        dependency=well("dependencies"),
+        dependency=_level(f for f in done.get("dependencies", ()) if f.subject.lower() not in _DATABASE),
         tables=_tables(ctx),
         cpu=_saturated(ctx),
         taken_by=seen.taken_by,
@@ -98,18 +97,18 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen
     )
 
 
+def _level(findings: Iterable[Finding]) -> bool | None:
+    """Whether all are well; None where one is not known, or there is none."""
+    levels = [one.level for one in findings]
+    if Level.FAIL in levels:
+        return False
+    return None if not levels or Level.UNKNOWN in levels else True
+
+
 def _exhausted(ctx: CheckContext) -> bool:
     """Whether the database answers that it has no connection left: it is there, and says so itself."""
     error = ctx.postgres.state.error if ctx.postgres is not None else None
     return isinstance(error, DatabaseError) and error.sqlstate in _TAKEN
-
-
-def _reached(ctx: CheckContext, host: str) -> bool | None:
-    """Whether SSH reaches the host; None where it refuses us, which is no fault of the host."""
-    state = ctx.hosts[host].state
-    if state.status is LinkStatus.UP:
-        return True
-    return False if state.error is not None and state.error.fault in _AWAY else None
 
 
 def _all(parts: list[bool | None]) -> bool | None:

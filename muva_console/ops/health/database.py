@@ -21,7 +21,9 @@ DIRECTLY = "asked from here"
 AGAIN = 2
 """Times that a latency over its threshold is asked again: the median of three counts, not one slow moment."""
 FULL = 0.97
-"""Share of max_connections from which the next connection may fail: some are kept for superusers. Ours."""
+"""Share of max_connections from which the next connection may fail. Ours."""
+RESERVED = 3
+"""Connections that are kept for superusers: `superuser_reserved_connections`, PostgreSQL's default."""
 _ACTIVITY = "SELECT pid, state, wait_event_type, pg_blocking_pids(pid), left(query, 60) FROM pg_stat_activity"
 _OURS = frozenset(
     {Fault.AUTH, Fault.CONFIG, Fault.DNS, Fault.UNREACHABLE, Fault.TLS, Fault.MISSING, Fault.HOST_KEY}
@@ -155,7 +157,7 @@ def _judge_reading(reading: DatabaseReading, thresholds: Thresholds) -> list[tup
         # not a failure: the way from here to the database is not the application's
         slow = f"{spell_ms(reading.latency_ms)} from here; the threshold is {spell_ms(limit_ms)}"
         opinions.append((Level.WARN, slow))
-    if share >= FULL:
+    if share >= FULL or reading.connections + RESERVED >= reading.max_connections > 0:
         opinions.append((Level.FAIL, f"{used} are in use: the next may be refused"))
     elif share >= thresholds.connections:
         opinions.append((Level.WARN, f"{used} are in use ({percent(share)})"))

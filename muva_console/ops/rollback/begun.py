@@ -3,49 +3,74 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
+from uuid import uuid4
 
 from msgspec import Struct
 
 from muva_console.ops.checks import CheckContext
 from muva_console.ops.errors import OpsError
 from muva_console.ops.links.base import HostLink
+from muva_console.ops.readings import utc_now
 from muva_console.ops.release.records import read_deployments
-from muva_console.ops.rollback.host_job import Heard, hear
+from muva_console.ops.rollback.host_job import hear
 from muva_console.ops.rollback.release import serving_of
 
+STAMP = "%Y%m%dT%H%M%SZ"
+"""How a rollback's id begins: when it was begun, by the console's clock."""
 
-class Open(Struct, frozen=True, kw_only=True):
+
+class Underway(Struct, frozen=True, kw_only=True):
     """A rollback that was begun and is not marked yet."""
 
     id: str
     commit: str
+    """What is gone back to."""
     old: str
+    """What served before, on the first host."""
     reason: str
-    restore: str
-    """What was to be restored while it waits; empty for code alone."""
-    heard: dict[str, Heard]
+    restore: str = ""
+    """What is restored while the hosts wait; empty for code alone."""
+    hosts: tuple[str, ...]
+    at: tuple[str, ...] = ()
+    """Where each host is with it: its outcome, else its phase."""
+
+    @property
+    def began(self) -> datetime:
+        """When, as its id tells."""
+        return datetime.strptime(self.id.partition("-")[0], STAMP).replace(tzinfo=UTC)
 
 
-async def open_rollback(ctx: CheckContext) -> Open | None:
+def new_id() -> str:
+    """An id that sorts by when it was made."""
+    return f"{utc_now():{STAMP}}-{uuid4().hex[:6]}"
+
+
+async def open_rollback(ctx: CheckContext) -> Underway | None:
     """The newest, where its job goes on, was broken off, or ended well, is not recorded and serves still.
     Raises OpsError where a host cannot be asked.
     """
-    links = links_of(ctx)
-    told = await asyncio.gather(*(hear(link, ctx.environment_name) for link in links))
+    told = await asyncio.gather(*(hear(link, ctx.environment_name) for link in links_of(ctx)))
     newest = max((one.id for one in told if one is not None), default="")
-    heard = {one.host: one for one in told if one is not None and one.id == newest}
-    if not newest:
+    heard = [one for one in told if one is not None and one.id == newest]
+    if not heard:
         return None
-    first = next(iter(heard.values()))
-    if all(one.ended for one in heard.values()):
-        if not all(one.outcome == "rolled-back" for one in heard.values()):
+    first = heard[0]
+    if all(one.ended for one in heard):
+        if not all(one.outcome == "rolled-back" for one in heard):
             return None
         known = await read_deployments(ctx.going_out().journal, ctx.environment_name)
         serving, _, _ = await serving_of(ctx)
         if any(one.id == record_id(ctx, newest) for one in known) or set(serving.values()) != {first.commit}:
             return None
-    return Open(
-        id=newest, commit=first.commit, old=first.old, reason=first.reason, restore=first.restore, heard=heard
+    return Underway(
+        id=newest,
+        commit=first.commit,
+        old=first.old,
+        reason=first.reason,
+        restore=first.restore,
+        hosts=tuple(one.host for one in heard),
+        at=tuple(one.outcome or one.phase or "its beginning" for one in heard),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from muva_console.ops.checks import CheckContext, check, tell
-from muva_console.ops.errors import OpsError
+from muva_console.ops.errors import Refused
 from muva_console.ops.health.document import read_document
 from muva_console.ops.readings import Finding, Level, utc_now
 from muva_console.ops.release.records import DeploymentKind, read_deployments
@@ -37,7 +37,7 @@ async def rollback_candidate(ctx: CheckContext) -> Finding:
         return back
     try:
         way = await _way(ctx)
-    except OpsError as error:
+    except Refused as error:
         return tell(Level.FAIL, error.what, evidence=[error.means], command=command, next=error.next)
     good = way.good
     version = f" (v{good.version})" if good.version else ""
@@ -110,8 +110,7 @@ async def rolled_back(ctx: CheckContext) -> Finding:
     command = f"muva rollback --env {ctx.environment_name} --reason TEXT"
     found = await open_rollback(ctx)
     if found is not None:
-        one = next(iter(found.heard.values()))
-        told = f"a rollback to {found.commit[:7]} is at {one.outcome or one.phase or 'its beginning'}"
+        told = f"a rollback to {found.commit[:7]} is at {', '.join(found.at)}"
         return tell(Level.UNKNOWN, told, command=command, pending=True)
     return await _back(ctx) or tell(Level.UNKNOWN, "not rolled back", command=command, pending=True)
 

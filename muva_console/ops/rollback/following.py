@@ -38,6 +38,16 @@ class Follower:
         self._link, self._environment, self._id, self._prefix = link, environment, id, prefix
         self.heard: Heard | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for the word to go on."""
+        return self.heard is not None and not self.heard.ended and self.heard.phase == "hold"
+
+    @property
+    def outcome(self) -> str:
+        """The word of its end; empty before."""
+        return self.heard.outcome if self.heard is not None else ""
+
     async def tell(self, what: str) -> None:
         """Say "go" or "stop" to the job, as often as it takes: it harms nothing said twice. Raises OpsError
         where the host stays out of reach.

@@ -1,8 +1,8 @@
 """Nothing may be deployed over a rollback: what is under way on GitHub is waited for, called off or refused.
 
 A run that has begun is waited for and never cancelled: it may be in the middle of a migration. One that waits
-for an approval is rejected, one that is queued is cancelled. A deployment that ended later would promote the
-bad build again.
+for an approval is rejected, or cancelled where this account may not refuse it; one that is queued is
+cancelled. A deployment that ended later would promote the bad build again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from collections.abc import AsyncGenerator
 from msgspec import Struct
 
 from muva_console.ops.checks import CheckContext
-from muva_console.ops.deploys.deed import output, step, verified
+from muva_console.ops.deploys.deed import output, step, verified, warning
 from muva_console.ops.deploys.which_run import deploying
 from muva_console.ops.errors import OpsError
+from muva_console.ops.links.github import GitHubLink
+from muva_console.ops.links.github_model import Declined, Unsure
 from muva_console.ops.links.github_runs import WorkflowRun
 from muva_console.ops.operations import Event
 
@@ -57,7 +59,7 @@ async def under_way(ctx: CheckContext) -> UnderWay:
 
 async def freeze(ctx: CheckContext, why: str) -> AsyncGenerator[Event, None]:
     """Until nothing is under way; an event for each thing done. Raises OpsError where a run goes on for
-    longer than `WAIT`, or cannot be called off.
+    longer than `WAIT`.
     """
     until, told = time.monotonic() + WAIT, ""
     while True:
@@ -66,23 +68,9 @@ async def freeze(ctx: CheckContext, why: str) -> AsyncGenerator[Event, None]:
         if link is None or not found.any:
             yield verified("no deployment is under way" if link is not None else "no GitHub is configured")
             return
-        for run in found.queued:
-            yield step(f"cancelling run {run.id}, which is queued")
-            await link.actions.cancel(run)
-        for run in found.waiting:
-            pending = await link.actions.pending(run)
-            ours = [one for one in pending if one.environment.lower() == ctx.environment_name.lower()]
-            if not ours:
-                continue
-            if not ours[0].can_approve:
-                raise OpsError(
-                    f"run {run.id} waits for an approval that you may not refuse",
-                    means="approved in the meantime, it would deploy over the rollback",
-                    next="Have a reviewer reject it, or cancel it on GitHub; then plan again.",
-                )
-            yield step(f"rejecting run {run.id}, which waits for an approval")
-            ids = [one.environment_id for one in ours]
-            await link.actions.decide(run, ids, approve=False, comment=f"Rolling back: {why}"[:1000])
+        for run in (*found.queued, *found.waiting):
+            async for event in _called_off(ctx, link, run, why):
+                yield event
         line = ", ".join(f"{run.id} ({run.status})" for run in (*found.going, *found.waiting, *found.queued))
         if line != told:
             yield output(f"waiting for run {line}: it is not cancelled, for it may be in a migration")
@@ -94,3 +82,24 @@ async def freeze(ctx: CheckContext, why: str) -> AsyncGenerator[Event, None]:
                 next="See what holds it on GitHub.",
             )
         await asyncio.sleep(EVERY if found.going else 1.0)
+
+
+async def _called_off(
+    ctx: CheckContext, link: GitHubLink, run: WorkflowRun, why: str
+) -> AsyncGenerator[Event, None]:
+    """Reject a run that waits for this environment, where this account may; else cancel it: it has not begun.
+    What was not taken is told by the next look.
+    """
+    pending = await link.actions.pending(run) if run.status == "waiting" else ()
+    ours = [one for one in pending if one.environment.lower() == ctx.environment_name.lower()]
+    try:
+        if ours and ours[0].can_approve:
+            yield step(f"rejecting run {run.id}, which waits for an approval")
+            ids = [one.environment_id for one in ours]
+            await link.actions.decide(run, ids, approve=False, comment=f"Rolling back: {why}"[:1000])
+        else:
+            waits = "waits for an approval that is not yours to refuse" if pending else "is queued"
+            yield step(f"cancelling run {run.id}, which {waits}")
+            await link.actions.cancel(run)
+    except (Declined, Unsure) as error:  # it has begun, or ended
+        yield warning(error.what)

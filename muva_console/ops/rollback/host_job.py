@@ -16,17 +16,14 @@ from shlex import quote
 from msgspec import Struct
 
 from muva_console.config.redact import redact
-from muva_console.ops.errors import Fault, LinkError
-from muva_console.ops.links.base import CommandResult, HostLink
+from muva_console.ops.links.base import HostLink
+from muva_console.ops.links.hostscript import run_script
 from muva_console.ops.text import sanitise, sanitise_line
 
 FOLDER = ".muva/rollback"
 """Below the home of who logs in there."""
-TIMEOUT = 20.0
-"""Seconds for one question."""
 CHUNK = 48 * 1024
 """Bytes of a log heard at once."""
-_LIMIT = 512 * 1024
 _THERE = 17
 _HEAD = "trap '' HUP PIPE; umask 077; d=\"$HOME\"/.muva/rollback/{name};"
 _START = (
@@ -111,22 +108,21 @@ async def start(link: HostLink, environment: str, id: str, job: bytes) -> None:
     """Lay the job down and begin it; where it is there already, it is only begun, which it is once whoever
     asks how often. Raises LinkError.
     """
-    result = await _run(link, _START.format(name=quote(environment), id=id), input=job)
-    if result.exit_status != _THERE:
-        _good(result, link, "the rollback cannot be laid down on the host")
+    line = _START.format(name=quote(environment), id=id)
+    await run_script(link, line, failed="the rollback cannot be laid down", input=job, fine=(0, _THERE))
     await begin(link, environment, id)
 
 
 async def begin(link: HostLink, environment: str, id: str, mode: str = "") -> None:
     """Begin what was laid down; `mode` "recover" puts in order what was broken off. Raises LinkError."""
-    result = await _run(link, _BEGIN.format(name=quote(environment), id=quote(id), mode=mode))
-    _good(result, link, "the rollback cannot be begun on the host")
+    line = _BEGIN.format(name=quote(environment), id=quote(id), mode=mode)
+    await run_script(link, line, failed="the rollback cannot be begun")
 
 
 async def word(link: HostLink, environment: str, id: str, what: str) -> None:
     """Say "go" or "stop" to a job that waits. Raises LinkError."""
-    result = await _run(link, _WORD.format(name=quote(environment), id=quote(id), word=quote(what)))
-    _good(result, link, f"the rollback cannot be told to {what}")
+    line = _WORD.format(name=quote(environment), id=quote(id), word=quote(what))
+    await run_script(link, line, failed=f"the rollback cannot be told to {what}")
 
 
 async def hear(
@@ -136,8 +132,7 @@ async def hear(
     line = _HEAR.format(
         name=quote(environment), id=quote(id), events=events_at + 1, log=log_at + 1, chunk=CHUNK
     )
-    result = await _run(link, line)
-    _good(result, link, "the rollback cannot be heard")
+    result = await run_script(link, line, failed="the rollback cannot be heard")
     lines = result.stdout.decode("ascii", "replace").split("\n")
     if len(lines) < 9:
         return None
@@ -194,15 +189,3 @@ def _bytes(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return b""
-
-
-async def _run(link: HostLink, line: str, *, input: bytes | None = None) -> CommandResult:
-    return await link.run(f"sh -c {quote(line)}", timeout=TIMEOUT, limit=_LIMIT, input=input)
-
-
-def _good(result: CommandResult, link: HostLink, what: str) -> None:
-    if result.exit_status:
-        said = sanitise_line(sanitise(result.stderr).strip().partition("\n")[0], cap=200)
-        raise LinkError(
-            Fault.OTHER, f"{what}: {said or f'exit status {result.exit_status}'}", where=link.host
-        )

@@ -11,6 +11,7 @@ from muva_console.ops.deploys.lock import mkdir_line
 from muva_console.ops.errors import OpsError
 from muva_console.ops.operations import Plan, PlannedCommand
 from muva_console.ops.pm2.spoken import pm2_line
+from muva_console.ops.rollback.begun import Underway
 from muva_console.ops.rollback.freeze import under_way
 from muva_console.ops.rollback.release import GoingBack
 
@@ -28,15 +29,19 @@ async def commands_of(ctx: CheckContext, way: GoingBack, restore: Plan | None) -
     commands = [
         here(f"gh run cancel {run.id}", "it is queued, and would deploy over this") for run in runs.queued
     ]
-    commands += [here(f"gh run view {run.id}", "rejected: it waits for an approval") for run in runs.waiting]
+    commands += [
+        here(f"gh run view {run.id}", "rejected or cancelled: it waits for an approval")
+        for run in runs.waiting
+    ]
     commands += [here(f"gh run watch {run.id}", "waited for: it may be in a migration") for run in runs.going]
+    bring = "git clone ." if settings.way == "symlink" else "git worktree add --detach"
     build = settings.build or ctx.config.project.build
     for host in environment.hosts:
         commands += [
             PlannedCommand(host, mkdir_line(ctx.environment_name), "the lock; it stays until a fix is out"),
             PlannedCommand(
                 host,
-                f"cd {quote(directory)} && git worktree add BESIDE {short}",
+                f"cd {quote(directory)} && {bring} BESIDE && git -C BESIDE checkout {short}",
                 "as a job of its own there",
             ),
             PlannedCommand(host, f"cd BESIDE && {build}", "beside: what serves is not touched"),
@@ -87,12 +92,8 @@ def risks_of(ctx: CheckContext, way: GoingBack, despite: str) -> list[str]:
     return risks
 
 
-def parameters_of(
-    ctx: CheckContext, way: GoingBack, host: str, id: str, reason: str, *, restore: str
-) -> dict[str, str]:
-    """Those that host.sh begins with; `restore`: what is restored while it waits, or empty. Raises OpsError
-    where it could not be verified there.
-    """
+def parameters_of(ctx: CheckContext, way: GoingBack, host: str, job: Underway) -> dict[str, str]:
+    """Those that host.sh begins with. Raises OpsError where it could not be verified there."""
     environment, settings = ctx.environment, ctx.environment.rollback
     if environment.port is None:
         raise OpsError(
@@ -100,11 +101,11 @@ def parameters_of(
             next=f"Give [environments.{ctx.environment_name}] a port.",
         )
     restart, pids, save = pm2_lines(ctx, host)
-    hold = bool(restore) or len(environment.hosts) > 1
+    hold = bool(job.restore) or len(environment.hosts) > 1
     return {
-        "id": id,
-        "reason": redact(reason),
-        "restore_file": restore,
+        "id": job.id,
+        "reason": redact(job.reason),
+        "restore_file": job.restore,
         "commit": way.good.commit,
         "old": way.serving[host],
         "branch": way.branch or environment.branch,

@@ -9,6 +9,7 @@ from msgspec import Struct
 from muva_console.ops.checks import CheckContext
 from muva_console.ops.deploys.deed import workshop_of
 from muva_console.ops.errors import Fault, LinkError, OpsError, Refused
+from muva_console.ops.links.hostscript import run_script
 from muva_console.ops.release.records import Deployment, newest_good, read_deployments
 from muva_console.ops.release.served import same
 from muva_console.ops.rollback.schema import Gate, gate_of
@@ -16,7 +17,6 @@ from muva_console.ops.text import sanitise_line
 
 SHOWN = 20
 """Commits that are named one by one."""
-_TIMEOUT = 15.0
 
 
 class GoingBack(Struct, frozen=True, kw_only=True):
@@ -77,13 +77,10 @@ async def serving_of(ctx: CheckContext) -> tuple[dict[str, str], str, tuple[str,
         " && git status --porcelain --untracked-files=no | wc -l"
     )
     for host in ctx.environment.hosts:
-        result = await ctx.hosts[host].run(f"sh -c {quote(line)}", timeout=_TIMEOUT)
+        result = await run_script(ctx.hosts[host], line, failed=f"what {directory} holds cannot be read")
         told = result.stdout.decode("utf-8", "replace").splitlines()
-        if result.exit_status or len(told) < 3:
-            said = sanitise_line(result.stderr.decode("utf-8", "replace"), cap=200)
-            raise LinkError(
-                Fault.OTHER, f"what {directory} holds cannot be read: {said or 'no checkout'}", where=host
-            )
+        if len(told) < 3:
+            raise LinkError(Fault.PROTOCOL, f"what {directory} holds cannot be read", where=host)
         found[host] = sanitise_line(told[0], cap=64)
         branches.append(sanitise_line(told[1], cap=120))
         if told[2].strip() != "0":

@@ -16,7 +16,7 @@ from muva_console.ops.checks import CheckContext
 from muva_console.ops.errors import OpsError
 from muva_console.ops.migrations.deeds import Deed, Do, Read
 from muva_console.ops.migrations.files import files_of
-from muva_console.ops.migrations.history import read_history
+from muva_console.ops.migrations.history import read_history, read_statements
 from muva_console.ops.migrations.text import in_parser
 
 ADDS = frozenset(
@@ -64,20 +64,22 @@ async def gate_of(ctx: CheckContext, commit: str) -> Gate:
     repository, folder = ctx.going_out().repository, ctx.config.project.migrations
     try:
         known = (await files_of(repository, commit, folder)).by_version
-        history = await read_history(ctx.postgres)
+        history = await read_history(ctx.postgres, statements=False)
+        late = {version for version in history.applied if version not in known}
+        ran = await read_statements(ctx.postgres, late)
     except OpsError as error:
         return Gate(verdict=Verdict.UNKNOWN, against=(f"what was applied since is not known: {error.what}",))
-    since = [one for version, one in sorted(history.applied.items()) if version not in known]
+    since = [history.applied[version] for version in sorted(late)]
     if not since:
         return Gate(verdict=Verdict.SAME)
     names, against = [], []
     for one in since:
         name = f"{one.version}_{one.name}" if one.name else one.version
         names.append(name)
-        if one.statements is None:
+        if one.version not in ran:
             against.append(f"{name}: what it did is not recorded")
             continue
-        text = ";\n".join(one.statements).encode()
+        text = ";\n".join(ran[one.version]).encode()
         read = await in_parser(partial(_read, text))
         against += [f"{name}: {why}" for why in _against(read)]
     verdict = Verdict.CHANGED if against else Verdict.ADDED
