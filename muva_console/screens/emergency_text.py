@@ -124,7 +124,7 @@ def head_line(
     name = environment.capitalize()
     if diagnosis is None:
         return Content(f"{name}: looking at {probes} things, {took}"), None
-    looked = muted(f"   looked at {probes} things in {diagnosis.took_ms / 1000:.1f} s")
+    looked = muted(f"   {probes} probes, {diagnosis.took_ms / 1000:.1f} s")
     if not diagnosis.scenarios:
         return Content.assemble(
             Content.styled(f"? {name}: cannot tell what is wrong", STYLE[Level.UNKNOWN]), looked
