@@ -25,6 +25,7 @@ from textual.screen import Screen
 
 from muva_console.keys import EVERYWHERE
 from muva_console.ops.readings import utc_now
+from muva_console.screens.alerting import Alerting
 from muva_console.screens.board import Board, Topic
 from muva_console.screens.frame import Frame, Opening
 from muva_console.unending import UnendingApp
@@ -159,6 +160,7 @@ class MuvaApp(UnendingApp):
         self.journal_alarm = ""
         self.configuration_alarm = ""
         self.deeds: list[Deed] = []
+        self.alerting = Alerting(self)
         self._caretaker: Caretaker | None = None
         self._live = live
         self._asked_to_leave = -LEAVE_WITHIN
@@ -212,6 +214,7 @@ class MuvaApp(UnendingApp):
             text
             for text in (
                 "read-only" if self.workspace.read_only else "",
+                self.alerting.alarm,
                 self.configuration_alarm,
                 self.journal_alarm,
             )
@@ -271,7 +274,7 @@ class MuvaApp(UnendingApp):
             self.switch_mode(self.HOME)
 
     def _watch_health(self) -> None:
-        self.board.want("console", self.board.topics("health"))
+        self.board.want("console", self.board.topics("health", "alerts"))
 
     def on_unmount(self) -> None:
         """Look no more."""
@@ -291,6 +294,8 @@ class MuvaApp(UnendingApp):
             self.guard("looking after things", self._caretaker.beat)
 
     def _arrived(self, topic: Topic) -> None:
+        if topic.kind == "alerts":
+            self.guard("alerts", self.alerting.look)
         screen = self.mode_screen
         if screen is not None:
             self.guard(f"{topic.kind} of {topic.environment}", lambda: screen.deliver(topic))
@@ -484,6 +489,13 @@ class MuvaApp(UnendingApp):
             from muva_console.palette import open_palette
 
             open_palette(self)
+
+    def action_alerts(self) -> None:
+        """The alerts of all environments."""
+        from muva_console.screens.alerts import AlertsScreen
+
+        if len(self.screen_stack) == 1:
+            self.push_screen(AlertsScreen())
 
     def action_copy(self) -> None:
         """Copy the command behind what is selected, or what the mouse has selected."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 JOURNAL_EVERY = 30
 """Seconds between looks at the journal's warnings."""
+KEPT_EVERY = 60
+"""Seconds between looks at what the history has of the last week."""
 MISTAKES_SHOWN = 8
 
 
@@ -23,6 +25,7 @@ class Caretaker:
         self._app = app
         self._asked_about: set[str] = set()
         self._seconds = 0
+        self._history_told = ""
         self._read_only_asked = app.workspace.read_only and not app.workspace.config.console.read_only
 
     def start(self) -> None:
@@ -36,6 +39,8 @@ class Caretaker:
             self._app.work_on(
                 "looking at the journal", self.look_at_journal, group="caretaker", exclusive=True
             )
+        if self._seconds % KEPT_EVERY == 4:
+            self._app.work_on("reading the history", self.look_at_history, group="history", exclusive=True)
         self._seconds += 1
 
     # muva.toml
@@ -88,6 +93,26 @@ class Caretaker:
         self._app.work_on(
             f"the key of {host}", lambda: settle_host_key(self._app, host), group="trust", exclusive=True
         )
+
+    # the history
+
+    async def look_at_history(self) -> None:
+        """How the environments have been over the last week, for the Overview."""
+        from muva_console.screens.past import read_kept
+
+        board = self._app.board
+        names = [
+            name for name in self._app.workspace.environments if board.topics("health", environment=name)
+        ]
+        try:
+            board.kept = await read_kept(self._app, names)
+        except OpsError as error:
+            board.kept = {}
+            if str(error) != self._history_told:
+                self._app.tell("\n".join(error.lines()), title="The history", severity="warning", timeout=15)
+            self._history_told = str(error)
+        else:
+            self._history_told = ""
 
     # the journal
 

@@ -30,8 +30,12 @@ _COMMANDS = {
     "config": ("muva_console.cli.setup", "The configuration: check it, or print its JSON Schema."),
     "health": ("muva_console.cli.observe", "Every health check once."),
     "monitor": (
-        "muva_console.cli.observe",
+        "muva_console.cli.monitor",
         "The health dashboard, repeated; a line each time with --json.",
+    ),
+    "alerts": (
+        "muva_console.cli.alerts",
+        "Service failures and error patterns: look, see to, silence.",
     ),
     "diagnose": ("muva_console.cli.diagnose", "Look at everything at once, and rank what may be wrong."),
     "processes": ("muva_console.cli.observe", "PM2's processes on all hosts of an environment."),

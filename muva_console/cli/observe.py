@@ -1,9 +1,7 @@
-"""`muva health`, `muva monitor`, `muva processes`: what the screens show, headless."""
+"""`muva health`, `muva processes`: what the screens show, headless."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,30 +16,33 @@ from muva_console.cli.base import (
     print_json,
     tell_no_hosts,
     wait,
-    wait_while_read,
 )
+from muva_console.cli.journal import Moment
 from muva_console.cli.lines import finding_lines, process_lines, verdict_line
-from muva_console.ops.readings import Exit, Finding, Level, Verdict, exit_status, verdict
+from muva_console.ops.readings import Exit, Finding, Level, exit_status, verdict
 
 if TYPE_CHECKING:
-    from muva_console.ops.health.memory import Memory
     from muva_console.ops.health.report import HealthReport
     from muva_console.ops.pm2.model import ProcessList
-
-SHORTEST_REFRESH = 1.0
-"""Seconds between two rounds of `muva monitor` at least."""
 
 
 @click.command()
 @environment_option
 @json_option
 @click.option("--verbose", "-v", is_flag=True, help="The evidence of what is well, too.")
+@click.option("--since", type=Moment(), default=None, help="How it has been since then, instead of now.")
 @click.pass_obj
-def health(invocation: Invocation, environment: str | None, as_json: bool, verbose: bool) -> int:
-    """Every health check once.
+def health(
+    invocation: Invocation, environment: str | None, as_json: bool, verbose: bool, since: datetime | None
+) -> int:
+    """Every health check once; with --since what was kept while somebody watched.
 
     Exit status: 0 healthy, 1 something failed, 3 something needed could not be asked.
     """
+    if since is not None:
+        from muva_console.cli.past import tell_past
+
+        return tell_past(invocation, environment, since, as_json=as_json)
 
     async def answer() -> HealthReport:
         async with invocation.workspace() as workspace:
@@ -55,101 +56,17 @@ def health(invocation: Invocation, environment: str | None, as_json: bool, verbo
             click.echo(line)
         click.echo(verdict_line(report))
     if not report.findings:
-        _tell_nothing(report.environment)
+        tell_nothing(report.environment)
     return exit_status(report.verdict)
 
 
-def _tell_nothing(environment: str) -> None:
+def tell_nothing(environment: str) -> None:
     """Why there was no check at all."""
     click.echo(
         f"muva: nothing of {environment} could be asked: it has no address, no hosts and no database\n"
         f"  give [environments.{environment}] in muva.toml a url, hosts or a database",
         err=True,
     )
-
-
-@click.command()
-@environment_option
-@json_option
-@click.option("--refresh", default=30.0, show_default=True, metavar="SECONDS", help="Seconds between rounds.")
-@click.option("--count", type=click.IntRange(min=1), help="Stop after so many rounds.")
-@click.pass_obj
-def monitor(
-    invocation: Invocation, environment: str | None, as_json: bool, refresh: float, count: int | None
-) -> int:
-    """The health checks again and again, until stopped.
-
-    With --json a line each time, with what stands of each check (down after so many failures in a row) and
-    the share of good answers within the window; else what has changed. Exit status: that of the last round.
-    """
-    if not SHORTEST_REFRESH <= refresh <= 86400:
-        raise click.UsageError(f"--refresh takes {SHORTEST_REFRESH:g} to 86400 seconds")
-    from muva_console.ops.health.memory import Memory
-
-    last = Verdict.CANNOT_TELL
-
-    async def rounds() -> None:
-        nonlocal last
-        async with invocation.workspace() as workspace:
-            of = environment_of(workspace, environment)
-            memory = Memory(workspace.config.health)
-            told: dict[tuple[str, str], Level] = {}
-            done = 0
-            while True:
-                began = time.monotonic()
-                report = await of.watch_health()
-                last = report.verdict
-                memory.take(report, time.monotonic())
-                if as_json:
-                    print_json(report_data(report) | _standing(memory), line=True)
-                else:
-                    _tell_changes(report, told, memory)
-                if not report.findings and not done:
-                    _tell_nothing(report.environment)
-                done += 1
-                if done == count:
-                    return
-                await asyncio.sleep(max(0.0, refresh - (time.monotonic() - began)))
-
-    try:
-        wait_while_read(rounds)
-    except KeyboardInterrupt:
-        click.echo("stopped", err=True)
-    return exit_status(last)
-
-
-def _standing(memory: Memory) -> dict[str, Any]:
-    """What is believed of each check, and how the two endpoints have been over the window."""
-    now = time.monotonic()
-    return {
-        "standing": {
-            check: {
-                "standing": state.standing,
-                "failures": state.failures,
-                "since": state.since_at,
-            }
-            for check, state in memory.states.items()
-        },
-        "window": {check: to_builtins(memory.window(check, now)) for check in memory.history},
-    }
-
-
-def _tell_changes(report: HealthReport, told: dict[tuple[str, str], Level], memory: Memory) -> None:
-    """Print what is new since the round before, and what has been failing for longer than one round; the
-    first round tells everything.
-    """
-    now = {(finding.check, finding.subject): finding.level for finding in report.findings}
-    changed = [f for f in report.findings if told.get((f.check, f.subject)) is not f.level]
-    click.echo(f"{report.at:%H:%M:%SZ}  {verdict_line(report)}")
-    for line in finding_lines(tuple(changed), verbose=False):
-        click.echo(f"  {line}")
-    standing = [
-        f"{check} {state.told}" for check, state in memory.states.items() if state.is_down or state.failures
-    ]
-    if standing:
-        click.echo(f"  so far: {'; '.join(standing)}")
-    told.clear()
-    told.update(now)
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Any
@@ -32,8 +33,25 @@ def check(document: dict[str, Any], tree: Tree) -> Iterator[Mistake]:
     for name, environment in environments.items():
         yield from _environment(("environments", name), environment)
     yield from _shared(environments)
+    yield from _alerts(tree.get("alerts", {}), tree.get("notices", {}))
     yield from _window(tree.get("window", {}))
     yield from _shifts(tree.get("on_call", {}))
+
+
+def _alerts(alerts: Tree, notices: Tree) -> Iterator[Mistake]:
+    for key in ("critical", "ignore"):
+        for number, text in enumerate(alerts.get(key, ())):
+            try:
+                re.compile(text)
+            except re.error as error:
+                yield Mistake(
+                    place=("alerts", f"{key}[{number}]"), text=f"{quoted(text)} is no expression: {error}"
+                )
+    for way in dict.fromkeys(alerts.get("notify", ())):
+        given = notices.get("slack") if way == "slack" else alerts.get("webhook")
+        if given is None:
+            where = "[notices] slack" if way == "slack" else "[alerts] webhook"
+            yield Mistake(place=("alerts", "notify"), text=f"names {way}, and {where} is not given")
 
 
 def _references(environments: Tables, hosts: Tables, names: list[str]) -> Iterator[Mistake]:

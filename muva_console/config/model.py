@@ -21,6 +21,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from muva_console.config.release import (
+    Alerts,
     Backups,
     Flow,
     GitHub,
@@ -65,6 +66,7 @@ __all__ = [
     "DAYS",
     "GLYPHS",
     "THEMES",
+    "Alerts",
     "Backups",
     "Bytes",
     "Config",
@@ -205,6 +207,9 @@ class Thresholds(Table, frozen=True, kw_only=True):
     """Restarts of one process within restart_window that make it a crash loop. Ours."""
     restart_window: Duration = Seconds(300.0)
     """The window of `restarts`. Ours."""
+    availability: Annotated[float, Meta(gt=0, lt=1)] = 0.999
+    """The share of looks that are to be well, over thirty days: what is left of the rest is the error budget.
+    Ours."""
     certificate: Duration = Seconds(14 * 86400.0)
     """Warn when the certificate expires sooner than this. Ours."""
 
@@ -341,6 +346,8 @@ class Config(Table, frozen=True, kw_only=True):
     """The procedures that the console walks."""
     notices: Notices = Notices()
     """Where messages go. What is not configured is shown, to be copied by hand."""
+    alerts: Alerts = Alerts()
+    """When error lines are an alert, and who is told. Services are by the thresholds of [health]."""
     window: Window = Window()
     """When production is deployed to: hours of low traffic, and dates on which nothing is."""
     on_call: OnCall = OnCall()

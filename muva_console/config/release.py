@@ -27,6 +27,9 @@ from muva_console.config.types import (
     Wait,
 )
 
+NOTIFY = ("slack", "webhook")
+"""Where alerts go by themselves."""
+
 
 class GitHub(Table, frozen=True, kw_only=True):
     """GitHub, for [project] repository."""
@@ -60,6 +63,28 @@ class Notices(Table, frozen=True, kw_only=True):
     """An incoming webhook of Slack; its address is a secret."""
     channel: Text = "#muva-chat-production"
     """The channel that the webhook posts to, for display (playbook)."""
+
+
+class Alerts(Table, frozen=True, kw_only=True):
+    """When error lines are an alert, and who is told. Services are by the thresholds of [health]."""
+
+    critical: tuple[Text, ...] = ()
+    """Regular expressions of error lines that are an alert from the first one on."""
+    ignore: tuple[Text, ...] = ()
+    """Regular expressions of error lines that are known to be harmless."""
+    within: Duration = Seconds(300.0)
+    """How far back error lines are counted. Ours: the playbook looks every five minutes."""
+    least: Count = 3
+    """Lines of one pattern within that time below which it is none, unless it is critical. Ours."""
+    rise: Annotated[float, Meta(gt=1)] = 5.0
+    """How many times as often as before a known pattern must come. Ours."""
+    notify: tuple[Annotated[str, Meta(extra={"choices": NOTIFY})], ...] = ()
+    """Who is told by itself when an alert is raised and when it is over: slack ([notices] slack), webhook.
+    None given: nobody is, the console shows it."""
+    webhook: Secret | None = None
+    """The address that alerts are posted to as JSON; it is a secret."""
+    bell: bool = True
+    """Ring the terminal's bell at a new alert."""
 
 
 class Window(Table, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from muva_console.config.model import (
+    Alerts,
     Backups,
     Config,
     Contact,
@@ -50,6 +51,10 @@ _EXAMPLES: dict[tuple[type[Table], str], Any] = {
     (GitHub, "token"): {"env": "GH_TOKEN"},
     (GitHub, "reviewers"): ["lead-developer"],
     (Notices, "slack"): {"command": "pass show muva/slack-webhook"},
+    (Alerts, "critical"): ["out of memory", "FATAL"],
+    (Alerts, "ignore"): ["favicon"],
+    (Alerts, "notify"): ["slack"],
+    (Alerts, "webhook"): {"command": "pass show muva/alerts-webhook"},
     (Window, "hours"): ["09:00-12:00"],
     (Window, "days"): ["mon", "tue", "wed", "thu"],
     (Window, "freeze"): ["2026-12-20/2027-01-02"],

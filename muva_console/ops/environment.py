@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec.structs import replace
 
 from muva_console.ops.errors import OpsError
-from muva_console.ops.feed import Feed
+from muva_console.ops.feed import STALE_AFTER, Feed
 from muva_console.ops.links.base import LinkState
 from muva_console.ops.readings import Level, worst
 from muva_console.ops.shared_reading import SharedReading
 
 if TYPE_CHECKING:
     from muva_console.config.model import Environment
+    from muva_console.ops.alerts.round import Round, Rounds
     from muva_console.ops.checks import CheckContext
     from muva_console.ops.health.history import History
     from muva_console.ops.health.report import HealthReport
@@ -55,6 +56,8 @@ class EnvironmentOps:
         self.hosts: tuple[str, ...] = environment.hosts
         self.history: History | None = None
         """The health endpoint's samples since this workspace was made: the usual time is learnt here."""
+        self.not_kept: OpsError | None = None
+        """Why the newest look is not in the history; None where it is."""
         self._sampled: tuple[Finding, ...] = ()
         self._sampled_at = 0.0
         self._resources = {host: SharedReading(self._resources_of(host)) for host in self.hosts}
@@ -71,6 +74,8 @@ class EnvironmentOps:
         self.database: Feed[DatabaseReading] | None = (
             self._feed("database", self._database, interval) if environment.database else None
         )
+        self.alerts: Feed[Round] = self._feed("alerts", self.watch_alerts, interval)
+        self._rounds: Rounds | None = None
         self.repository: Feed[RepositoryReading] | None = self._feed(
             "repository", self.read_repository, max(interval, REPOSITORY_INTERVAL)
         )
@@ -80,7 +85,7 @@ class EnvironmentOps:
 
     def feeds(self) -> tuple[Feed[object], ...]:
         """All feeds of this environment."""
-        one = (self.health, self.database, self.repository)
+        one = (self.health, self.alerts, self.database, self.repository)
         many = (*self.processes.values(), *self.resources.values())
         return tuple(feed for feed in (*one, *many) if feed is not None)  # type: ignore[misc]
 
@@ -164,8 +169,14 @@ class EnvironmentOps:
     async def watch_health(self) -> HealthReport:
         """As `read_health`, for who looks again and again: the sample of requests that the performance check
         takes is repeated every `SAMPLE_EVERY` seconds only, and at every look while it brings bad news or the
-        application is not well or slow: good news from before the trouble would pass for news of now.
+        application is not well or slow: good news from before the trouble would pass for news of now. What
+        was measured is kept in the history.
         """
+        report = await self._watch_health()
+        await self._keep(report)
+        return report
+
+    async def _watch_health(self) -> HealthReport:
         from muva_console.ops.health.report import ALL, read_health, with_findings
 
         kept = self._sampled
@@ -192,6 +203,17 @@ class EnvironmentOps:
             return True
         return report.api_ms is not None and await is_slow(self.context(), report.api_ms)
 
+    async def _keep(self, report: HealthReport) -> None:
+        """Write into the history what was measured. Looking goes on where that cannot be; why is kept."""
+        from muva_console.ops.monitoring.recording import measured
+
+        try:
+            await self._workspace.history.add(measured(report))
+        except OpsError as error:
+            self.not_kept = error
+        else:
+            self.not_kept = None
+
     def _learn(self, report: HealthReport) -> None:
         from muva_console.ops.health.history import History, Sample
 
@@ -210,6 +232,23 @@ class EnvironmentOps:
         if self.history is None:
             return None
         return self.history.baseline(LEARN_FROM, time.monotonic())
+
+    async def watch_alerts(self) -> Round:
+        """What is alarming, kept in the journal and told to whom [alerts] notify names; by the newest look
+        that the console has had at the health. Raises JournalError.
+        """
+        from muva_console.ops.alerts.round import Rounds
+
+        if self._rounds is None:
+            self._rounds = Rounds(self._workspace, self)
+        return await self._rounds.once(keep=True, notify=True, health=self._newest_health)
+
+    async def _newest_health(self) -> HealthReport:
+        snapshot = self.health.snapshot
+        age = snapshot.age()
+        if snapshot.value is not None and age is not None and age <= snapshot.interval * STALE_AFTER:
+            return snapshot.value
+        return await self.watch_health()
 
     async def read_processes(self, host: str) -> ProcessList:
         """PM2's processes on one host. Raises LinkError."""

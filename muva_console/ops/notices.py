@@ -1,4 +1,4 @@
-"""Notices: a message to the team's channel by Slack's incoming webhook.
+"""Notices: a message to the team's channel by Slack's incoming webhook, or data to any other.
 
 The webhook's address is a secret, whoever has it may post: it is in no plan, log, error or journal. Source of
 the protocol and its errors: api.slack.com, "Sending messages using incoming webhooks"; of the escapes:
@@ -12,6 +12,8 @@ import json
 import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
+
+import msgspec
 
 from muva_console.config.redact import redact, redactor
 from muva_console.ops.errors import OpsError
@@ -125,58 +127,85 @@ class Notice:
         )
 
     def _payload(self) -> str:
-        escaped = self._text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        return json.dumps({"text": escaped}, ensure_ascii=False)
+        return json.dumps({"text": _escaped(self._text)}, ensure_ascii=False)
 
     async def _address(self) -> str:
-        address = (await self._webhook()).strip()
-        redactor.add(address)
-        wrong = OpsError(
-            "what [notices] slack refers to is not the address of a webhook",
-            means="https://hooks.slack.com/services/… is expected",
-        )
-        try:
-            split = urlsplit(address)
-            host = split.hostname or ""
-            split.port  # noqa: B018 - a port that is none is told here
-        except ValueError:
-            raise wrong from None
-        if "@" in split.netloc or not host or len(split.path) < 2:
-            raise wrong
-        if len(split.path) >= _SECRET_PATH:
-            redactor.add(split.path)
-        if split.scheme != "https" and not (split.scheme == "http" and is_loopback(host)):
-            raise wrong
-        return address
+        return _checked(await self._webhook(), "[notices] slack", "https://hooks.slack.com/services/…")
 
     async def _post(self, address: str) -> tuple[int, str]:
         """Slack's status and its word for it. Raises OpsError."""
-        began = False
-        try:
-            async with asyncio.timeout(self._timeout):
-                client = await open_client(address, where="Slack", timeout=self._timeout)
-                async with client:
-                    request = client.build_request(
-                        "POST",
-                        address,
-                        content=self._payload().encode(),
-                        headers={"Content-Type": "application/json"},
-                    )
-                    response = await client.send(request, stream=True)
-                    began = True
-                    answer = b""
-                    async for chunk in response.aiter_bytes():
-                        answer += chunk
-                        if len(answer) > _ANSWER:
-                            break
-                    await response.aclose()
-        except OpsError:
-            raise
-        except Exception as error:  # all that the network has; its texts hold the address
-            told = failure(error, where="Slack", timeout=self._timeout, began=began)
-            told.means = "whether it was posted is not known: look into the channel before posting again"
-            raise told from None
-        return response.status_code, sanitise_line(answer, cap=80).strip()
+        return await _posted(address, self._payload().encode(), "Slack", self._timeout)
+
+
+async def post_to_slack(address: str, text: str, *, timeout: float = TIMEOUT) -> None:
+    """Post a text to a webhook of Slack, once. Raises OpsError where it was not taken."""
+    address = _checked(address, "[notices] slack", "https://hooks.slack.com/services/…")
+    text = redact(sanitise(text)).strip()[:LONGEST]
+    payload = json.dumps({"text": _escaped(text)}, ensure_ascii=False).encode()
+    status, answer = await _posted(address, payload, "Slack", timeout)
+    if status != 200 or answer != "ok":
+        means = _MEANS.get(answer, "")
+        raise OpsError(f"Slack answered {status} {redact(answer)}".rstrip(), means=means)
+
+
+async def post_json(address: str, data: object, *, timeout: float = TIMEOUT) -> None:
+    """Post data to any webhook, once, secrets taken out. Raises OpsError where the answer is not a 2xx."""
+    address = _checked(address, "[alerts] webhook", "https://HOST/…")
+    payload = redact(msgspec.json.encode(data).decode()).encode()
+    status, answer = await _posted(address, payload, "the webhook", timeout)
+    if not 200 <= status < 300:
+        raise OpsError(f"the webhook answered {status} {redact(answer)}".rstrip())
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _checked(address: str, key: str, expected: str) -> str:
+    """The address, known to the redaction from now on. Raises OpsError for what is none."""
+    address = address.strip()
+    redactor.add(address)
+    wrong = OpsError(f"what {key} refers to is not the address of a webhook", means=f"{expected} is expected")
+    try:
+        split = urlsplit(address)
+        host = split.hostname or ""
+        split.port  # noqa: B018 - a port that is none is told here
+    except ValueError:
+        raise wrong from None
+    if "@" in split.netloc or not host or len(split.path) < 2:
+        raise wrong
+    if len(split.path) >= _SECRET_PATH:
+        redactor.add(split.path)
+    if split.scheme != "https" and not (split.scheme == "http" and is_loopback(host)):
+        raise wrong
+    return address
+
+
+async def _posted(address: str, payload: bytes, where: str, timeout: float) -> tuple[int, str]:
+    """The status and the beginning of the answer. Raises OpsError."""
+    began = False
+    try:
+        async with asyncio.timeout(timeout):
+            client = await open_client(address, where=where, timeout=timeout)
+            async with client:
+                request = client.build_request(
+                    "POST", address, content=payload, headers={"Content-Type": "application/json"}
+                )
+                response = await client.send(request, stream=True)
+                began = True
+                answer = b""
+                async for chunk in response.aiter_bytes():
+                    answer += chunk
+                    if len(answer) > _ANSWER:
+                        break
+                await response.aclose()
+    except OpsError:
+        raise
+    except Exception as error:  # all that the network has; its texts hold the address
+        told = failure(error, where=where, timeout=timeout, began=began)
+        told.means = "whether it was posted is not known: look into the channel before posting again"
+        raise told from None
+    return response.status_code, sanitise_line(answer, cap=80).strip()
 
 
 def _event(kind: EventKind, text: str) -> Event:

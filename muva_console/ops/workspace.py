@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from muva_console.ops.links.ssh import SshLink
     from muva_console.ops.links.workshop import Workshop
     from muva_console.ops.migrations.matrix import Matrix
+    from muva_console.ops.monitoring.history import HealthHistory
     from muva_console.ops.pm2.model import ProcessList
     from muva_console.ops.processes import ProcessReader
     from muva_console.ops.runbooks.model import Runbook
@@ -77,6 +78,16 @@ class Workspace:
             journal_directory(self.config.journal, beside=self.base),
             self.engineer,
             redact=self.redact,
+            shared=self.config.journal.directory is not None,
+        )
+
+    @cached_property
+    def history(self) -> HealthHistory:
+        """What the environments have been like over days. Opened on first use."""
+        from muva_console.ops.monitoring.history import HealthHistory
+
+        return HealthHistory(
+            journal_directory(self.config.journal, beside=self.base),
             shared=self.config.journal.directory is not None,
         )
 
@@ -253,6 +264,8 @@ class Workspace:
             one.close() for name in ("github", "workshop") if (one := self.__dict__.get(name)) is not None
         ]
         await _bounded(links, CLOSE_TIMEOUT)
+        if "history" in self.__dict__:
+            await _bounded([self.history.close()], CLOSE_TIMEOUT)
         if "journal" in self.__dict__:
             await _bounded([self.journal.close()], CLOSE_TIMEOUT)
 

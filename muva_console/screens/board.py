@@ -20,17 +20,19 @@ from muva_console.widgets.level import SEVERITY
 
 if TYPE_CHECKING:
     from muva_console.engine import Engine
+    from muva_console.ops.alerts.round import Round, Row
     from muva_console.ops.environment import EnvironmentOps
+    from muva_console.ops.health.memory import Memory
     from muva_console.ops.health.report import HealthReport
     from muva_console.ops.links.answers import DatabaseReading, RepositoryReading
     from muva_console.ops.migrations.matrix import Matrix
     from muva_console.ops.pm2.model import ProcessList
     from muva_console.ops.resources import HostResources
     from muva_console.ops.workspace import Workspace
-    from muva_console.screens.memory import Memory
+    from muva_console.screens.past import Kept
 
 T = TypeVar("T")
-Kind = Literal["health", "processes", "resources", "database", "repository", "migrations"]
+Kind = Literal["health", "alerts", "processes", "resources", "database", "repository", "migrations"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,15 @@ class Board:
         self._memories: dict[str, Memory] = {}
         self._awake = False
         self._told: tuple[Matrix, list[Finding]] | None = None
+        self.kept: dict[str, Kept] = {}
+        """What the history has of the last week, by environment; the caretaker renews it."""
 
     def inherit(self, before: Board) -> None:
         """Go on with what another board remembers."""
         self.changes = before.changes
         self._memories = before._memories
         self._first_seen = before._first_seen
+        self.kept = before.kept
 
     @property
     def names(self) -> list[str]:
@@ -117,6 +122,9 @@ class Board:
                 of = environment.config
                 # without an address, a host or a database there is nothing to ask, and no news
                 return environment.health if of.url or of.hosts or of.database else None
+            case "alerts":
+                of = environment.config
+                return environment.alerts if of.url or of.hosts or of.database else None
             case "processes":
                 return environment.processes.get(topic.host)
             case "resources":
@@ -201,7 +209,7 @@ class Board:
         self._engine.post(there)
 
     def _all_feeds(self) -> list[Feed[Any]]:
-        kinds: tuple[Kind, ...] = ("health", "processes", "resources", "database", "repository")
+        kinds: tuple[Kind, ...] = ("health", "alerts", "processes", "resources", "database", "repository")
         return [feed for topic in self.topics(*kinds) if (feed := self.feed(topic)) is not None]
 
     def _viewer(self, topic: Topic) -> Callable[[Snapshot[Any]], None]:
@@ -228,6 +236,19 @@ class Board:
         """The environment's health."""
         return cast("Snapshot[HealthReport]", self._get(Topic("health", environment)))
 
+    def alerts(self, environment: str) -> Snapshot[Round]:
+        """What is alarming in the environment."""
+        return cast("Snapshot[Round]", self._get(Topic("alerts", environment)))
+
+    def unseen_alerts(self) -> tuple[Row, ...]:
+        """The alerts of all environments that nobody has seen to, the worst first."""
+        rounds = [one for name in self.workspace.environments if (one := self.alerts(name).value) is not None]
+        if not rounds:
+            return ()
+        from muva_console.ops.alerts.round import wanting
+
+        return wanting(rounds, self.now())
+
     def processes(self, environment: str, host: str) -> Snapshot[ProcessList]:
         """A host's processes."""
         return cast("Snapshot[ProcessList]", self._get(Topic("processes", environment, host)))
@@ -250,10 +271,10 @@ class Board:
 
     def memory(self, environment: str) -> Memory:
         """What is remembered of an environment's health."""
-        from muva_console.screens.memory import Memory
+        from muva_console.ops.health.memory import Memory
 
         if environment not in self._memories:
-            self._memories[environment] = Memory(self.workspace.config)
+            self._memories[environment] = Memory(self.workspace.config.health)
         return self._memories[environment]
 
     def environment(self, name: str) -> EnvironmentOps:
@@ -266,7 +287,7 @@ class Board:
         found: list[Concern] = []
         seen: dict[tuple[str, str, str], tuple[Level, float, datetime]] = {}
         for name in self.workspace.environments:
-            for finding in (*self.findings(name), *self._of_migrations(name)):
+            for finding in (*self.findings(name), *self._of_migrations(name), *self._of_alerts(name)):
                 if finding.level is Level.OK:
                     continue
                 key = (name, finding.check, finding.subject)
@@ -306,6 +327,28 @@ class Board:
             found = [one for one in findings_of(matrix) if one.check == CHECK and one.subject in reachable]
             self._told = (matrix, found)
         return (one for one in self._told[1] if one.subject == environment)
+
+    def _of_alerts(self, environment: str) -> Iterable[Finding]:
+        """The error patterns that are alarming and that nobody has seen to; services are told by health."""
+        told = self.alerts(environment).value
+        if told is None:
+            return ()
+        now = self.now()
+        return [
+            Finding(
+                check="alerts",
+                title="Error pattern",
+                subject=row.key.partition("/")[2],
+                level=row.level,
+                summary=row.title,
+                evidence=row.evidence,
+                command=f"muva alerts --env {environment}",
+                next="A lists the alerts: there it is seen to, or silenced.",
+                at=told.at,
+            )
+            for row in told.rows
+            if row.source.value == "pattern" and row.wants_somebody(now)
+        ]
 
     def _not_known(
         self, environment: str, snapshot: Snapshot[Any], summary: str, evidence: tuple[str, ...]

@@ -62,11 +62,21 @@ def _head(board: Board, environment: str, width: int) -> Content:
     left = mark_of(level, word)
     if since:
         left = Content.assemble(left, muted(f" {since}"))
-    version = ""
+    right = []
     report = board.health(environment).value
-    if report is not None:
-        version = report.version
-    return fit([Part(left, 90)], [Part(muted(version), 10)] if version else [], width)
+    kept = board.kept.get(environment)
+    if kept is not None and kept.availability is not None:
+        spent = kept.budget.left is not None and kept.budget.left < 0
+        told = Content.styled(f"{floored(kept.availability)} 7d", "$t-warn" if spent else "$t-muted")
+        right.append(Part(told, 20))
+    if report is not None and report.version:
+        right.append(Part(muted(report.version), 10))
+    return fit([Part(left, 90)], right, width)
+
+
+def floored(share: float) -> str:
+    """``99.98 %``, never rounded up: 100 % is said of what had no failure at all."""
+    return "100 %" if share >= 1 else f"{int(share * 10_000) / 100:.2f} %"
 
 
 def _migrations(board: Board, environment: str) -> Content | None:

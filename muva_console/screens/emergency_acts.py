@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from muva_console.ops.errors import OpsError
-from muva_console.screens.deploy_acts import Reason
+from muva_console.screens.reason import Reason
 
 if TYPE_CHECKING:
     from muva_console.app import MuvaApp

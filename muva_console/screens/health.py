@@ -10,12 +10,14 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
 
+from muva_console.ops.errors import OpsError
 from muva_console.ops.feed import Freshness
 from muva_console.ops.readings import Finding, Level
 from muva_console.screens.board import Topic
 from muva_console.screens.evidence import database_lines, finding_lines, history_lines, host_lines
 from muva_console.screens.facts import standing, standing_mark
 from muva_console.screens.frame import CopyItem, Frame, aside, why_not
+from muva_console.screens.past import WINDOWS, Back, back_lines, read_back
 from muva_console.screens.reader import Reader
 from muva_console.widgets.fit import wrapped
 from muva_console.widgets.format import age, milliseconds
@@ -44,6 +46,13 @@ class Health(Frame):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
+            "w",
+            "window",
+            "look back",
+            id="health.window",
+            tooltip="How it has been over a day, a week, a month, a year; then again what is seen now",
+        ),
+        Binding(
             "d", "database", "database", id="health.database", tooltip="Connections, blocked and long queries"
         ),
     ]
@@ -64,6 +73,8 @@ class Health(Frame):
         display: none;
     }
     Health.-narrow #history, Health.-narrow #hosts, Health.-narrow #database { display: none; }
+    Health.-narrow.-back #history { display: block; }
+    Health.-narrow.-back #detail { display: none; }
     Health.-narrow.-high #body { grid-rows: auto 1fr 10 9 9; }
     Health.-narrow.-high #history, Health.-narrow.-high #hosts, Health.-narrow.-high #database {
         display: block;
@@ -75,6 +86,9 @@ class Health(Frame):
         self._findings: dict[str, Finding] = {}
         self._wanted: str | None = None
         self._had_any = False
+        self._window = ""
+        self._back: Back | None = None
+        self._back_error: OpsError | None = None
 
     def body(self) -> Iterable[Widget]:
         """Findings, evidence, history, hosts, database."""
@@ -195,7 +209,11 @@ class Health(Frame):
         self.query_one("#detail", Panel).face(
             Content.assemble("Evidence", muted(f"  {finding.title or finding.check}") if finding else "")
         )
-        self.query_one("#history", Panel).face("Answer times", muted("since the console began to look"))
+        if self._window:
+            told = muted(f"the last {self._window}, UTC; w goes on")
+            self.query_one("#history", Panel).face("Looking back", told)
+        else:
+            self.query_one("#history", Panel).face("Answer times", muted("since the console began to look"))
         hosts = board.environment(name).hosts if name else ()
         panel = self.query_one("#hosts", Panel)
         if hosts:
@@ -218,8 +236,64 @@ class Health(Frame):
             return [muted("Choose a finding to see its evidence.")]
         return wrapped(finding_lines(self.board, self.environment, finding), width)
 
+    # looking back
+
+    def action_window(self) -> None:
+        """The next window; after the longest what is seen now."""
+        names = ["", *WINDOWS]
+        self._window = names[(names.index(self._window) + 1) % len(names)]
+        self._back = None
+        self.set_class(bool(self._window), "-back")
+        self._read_back()
+        self._draw_side()
+
+    def go_back(self) -> bool:
+        """From a window to what is seen now."""
+        if not self._window:
+            return False
+        self._window, self._back = "", None
+        self.remove_class("-back")
+        self._draw_side()
+        return True
+
+    def refreshed(self) -> None:
+        """Read the window again."""
+        self._read_back()
+
+    def entered(self) -> None:
+        """Shown again: what is kept may be more."""
+        self._read_back()
+
+    def environment_changed(self) -> None:
+        """Another environment has another past."""
+        self._back = None
+        self._read_back()
+
+    def _read_back(self) -> None:
+        if self._window and self.environment:
+            self.console_app.work_on("looking back", self._look_back, group="back", exclusive=True)
+
+    async def _look_back(self) -> None:
+        environment, window = self.environment, self._window
+        try:
+            back = await read_back(self.console_app, environment, window)
+        except OpsError as error:
+            self._back, self._back_error = None, error
+        else:
+            if (environment, window) == (self.environment, self._window):
+                self._back, self._back_error = back, None
+        self._draw_side()
+
     def _history(self, width: int) -> Sequence[Content]:
         height = self.query_one("#history", Panel).scrollable_content_region.height
+        if self._window:
+            if self._back_error is not None:
+                first, *rest = self._back_error.lines()
+                told = [Content.styled(f"? {first}", "$t-unknown"), *(muted(f"  {line}") for line in rest)]
+                return wrapped(told, width)
+            if self._back is None:
+                return [muted("◐ looking back …")]
+            return back_lines(self._back, width, height)
         return history_lines(self.board, self.environment, width, height)
 
     def _hosts(self, width: int) -> Sequence[Content]:

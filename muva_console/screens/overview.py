@@ -16,10 +16,12 @@ from muva_console.ops.feed import Freshness
 from muva_console.ops.readings import Level
 from muva_console.screens.board import MIGRATIONS, Concern, Topic
 from muva_console.screens.cards import card_lines
+from muva_console.screens.duty import duty_line
 from muva_console.screens.evidence import finding_lines
 from muva_console.screens.facts import kind_of
 from muva_console.screens.frame import CopyItem, Frame, aside
 from muva_console.screens.recent import Recent
+from muva_console.widgets.dialog import Words
 from muva_console.widgets.fit import wrapped
 from muva_console.widgets.format import clock, short
 from muva_console.widgets.level import GLYPH, STYLE, muted
@@ -108,6 +110,8 @@ class Overview(Frame):
     Overview.-narrow.-tall #cards { grid-rows: 9; max-height: 27; }
     Overview.-narrow.-high #cards { grid-rows: 9; max-height: 36; }
     Overview #below { layout: grid; grid-size: 1; grid-rows: auto 1fr; height: 1fr; }
+    Overview #duty { height: 1; max-height: 1; display: none; }
+    Overview #duty.-any { display: block; }
     Overview #needs { height: auto; max-height: 20; }
     Overview #changed { height: 100%; }
     Overview #evidence { display: none; height: 100%; row-span: 2; }
@@ -133,7 +137,8 @@ class Overview(Frame):
         needs = Table(_NEEDS, title="Needs you", heading=False, id="needs")
         changed = Table(_CHANGED, title="What changed", heading=False, id="changed")
         evidence = Panel(self._evidence, title="Evidence", id="evidence")
-        yield Container(cards, Container(needs, evidence, changed, id="below"), id="body")
+        duty = Words(id="duty")
+        yield Container(cards, duty, Container(needs, evidence, changed, id="below"), id="body")
 
     def topics(self) -> Iterable[Topic]:
         """Health, processes, branches and migrations of every environment."""
@@ -154,6 +159,7 @@ class Overview(Frame):
         cards = {card.environment for card in self.query(Card)}
         if cards != set(self.board.workspace.environments):
             self.app.call_later(self._renew_cards)
+        self._draw_duty()
         self._draw_cards()
         self._draw_needs()
         self._draw_changed()
@@ -173,8 +179,15 @@ class Overview(Frame):
         self._draw_needs()
         self._draw_changed()
 
+    def _draw_duty(self) -> None:
+        duty = self.query_one("#duty", Words)
+        line = duty_line(self.board, self.size.width - 2)
+        duty.set_class(line is not None, "-any")
+        duty.say_if_changed([] if line is None else [line])
+
     def tick(self) -> None:
         """Ages move on."""
+        self._draw_duty()
         self._draw_cards()
         self._draw_needs()
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from muva_console.ops.health.history import FLOOR_MS, LEARN
+from muva_console.ops.health.memory import API, DB
 from muva_console.ops.readings import Finding, Level
-from muva_console.screens.memory import API, DB
 from muva_console.widgets.format import duration, milliseconds
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from muva_console.widgets.spark import TREND, buckets, joined, worst_of
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Braille dots by row and column (Unicode 15, chapter 21.1)."""
-_AXIS = 9
+AXIS = 9
 """Cells of the figures at the left edge."""
 
 
@@ -33,7 +33,7 @@ def plot(
 
     Each point takes the colour of its level; a line stands at `limit`.
     """
-    columns = max(1, width - _AXIS)
+    columns = max(1, width - AXIS)
     if height < 1:
         return []
     points = buckets(values, columns * 2)
@@ -60,7 +60,7 @@ def plot(
         label = milliseconds(top) if row == 0 else "0" if row == height - 1 else ""
         if row == limit_row and not label and limit is not None:
             label = milliseconds(limit)
-        parts: list[tuple[str, str]] = [(f"{label:>{_AXIS - 2}} ", "$t-muted"), ("│", "$t-faint")]
+        parts: list[tuple[str, str]] = [(f"{label:>{AXIS - 2}} ", "$t-muted"), ("│", "$t-faint")]
         for x in range(columns):
             bits = cells[row][x]
             if bits:

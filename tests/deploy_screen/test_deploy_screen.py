@@ -22,8 +22,8 @@ from muva_console.ops.walking import leading
 from muva_console.screens import deploy, deploy_acts
 from muva_console.screens.checklist import Checklist
 from muva_console.screens.deploy import Deploy
-from muva_console.screens.deploy_acts import Reason
 from muva_console.screens.deploy_read import Deployments
+from muva_console.screens.reason import Reason
 from tests.checklist.test_checklist import heard, until
 from tests.deploys.test_run_checks import AT, job, run_at
 from tests.migrations_screen import made

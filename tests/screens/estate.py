@@ -17,11 +17,16 @@ from muva_console.config.model import (
     Database,
     Environment,
     Host,
+    OnCall,
     Project,
     Seconds,
+    Shift,
     Thresholds,
     Url,
+    Window,
 )
+from muva_console.ops.alerts.model import Alert, Silence, Source
+from muva_console.ops.alerts.round import Round, Row
 from muva_console.ops.errors import Fault, LinkError
 from muva_console.ops.feed import Snapshot
 from muva_console.ops.health.report import HealthReport
@@ -37,6 +42,7 @@ from muva_console.ops.links.answers import (
     TableAnswer,
 )
 from muva_console.ops.links.base import CommandLog, CommandRecord, LinkState, LinkStatus
+from muva_console.ops.monitoring.model import Budget, Grain, Past, Point
 from muva_console.ops.pm2.model import Process, ProcessList
 from muva_console.ops.readings import Finding, Level, verdict
 from muva_console.ops.resources import Filesystem, HostResources
@@ -75,6 +81,35 @@ class FrozenFeed:
         self.snapshot = snapshot
         if self.viewer is not None:
             self.viewer(snapshot)
+
+
+class FrozenHistory:
+    """A day that was well but for half an hour before four in the morning."""
+
+    async def past(
+        self, environment: str, series: str, since: datetime, until: datetime, places: int
+    ) -> Past:
+        points = []
+        for place in range(places):
+            bad = place * 12 // places == 9
+            base = 80.0 if series == "api-health" else 12.0
+            wave = base + base / 4 * (place % 7) / 7
+            points.append(
+                Point(
+                    known=24,
+                    failed=6 if bad else 0,
+                    level=Level.FAIL if bad else Level.OK,
+                    p95=wave * 6 if bad else wave,
+                )
+            )
+        return Past(
+            environment=environment, series=series, since=since, until=until, grain=Grain.SAMPLE,
+            points=tuple(points), known=2880, failed=60, p50=82.0, p95=140.0, p99=512.0,
+            restarts=3 if series == "restarts" else 0, first=since,
+        )  # fmt: skip
+
+    async def budget(self, environment: str, target: float, until: datetime) -> Budget:
+        return Budget(target=target, days=30, known=86_400, failed=60)
 
 
 class FrozenEngine:
@@ -460,6 +495,55 @@ ENTRIES = (
 )
 
 
+def alerts() -> Round:
+    """Production: the API down and seen to by nobody, a pattern seen to, one that is silenced."""
+
+    def alert(key: str, level: Level, title: str, minutes: int, **more: Any) -> Alert:
+        raised = NOW - timedelta(minutes=minutes)
+        source = Source(key.partition("/")[0])
+        return Alert(
+            environment="production", key=key, source=source, level=level, title=title, raised_at=raised,
+            entry=40, last=41, **more,
+        )  # fmt: skip
+
+    silence = Silence(until=NOW + timedelta(hours=2), reason="known, see #12", by="eve")
+    known = (
+        alert("service/api-health", Level.FAIL, "API health is down: answers 500", 2),
+        alert(
+            "pattern/9e7eb23b",
+            Level.WARN,
+            "37 errors in 5m, new since the last deployment: connect ECONNREFUSED ‹n›",
+            2,
+            acked_by="dana",
+            note="looking at the database",
+        ),
+        alert("pattern/a21edecd", Level.WARN, "5 errors in 5m, 8 times as often as before: timeout", 44,
+              silence=silence),
+    )  # fmt: skip
+    rows = tuple(
+        Row(
+            environment="production",
+            key=one.key,
+            source=one.source,
+            level=one.level,
+            title=one.title,
+            evidence=("GET /api/health answered 500 in 40 ms", "serves commit a1b2c3d"),
+            since=one.raised_at,
+            alert=one,
+        )
+        for one in known
+    )
+    return Round(environment="production", at=NOW - timedelta(seconds=4), rows=rows)
+
+
+def on_duty(config: Config) -> Config:
+    """The same with a window and a rota."""
+    from msgspec.structs import replace as changed
+
+    shift = Shift(name="@dana", start="2025-11-04T08:00+00:00", end="2025-11-11T08:00+00:00")
+    return changed(config, window=Window(hours=("09:00-12:00",)), on_call=OnCall(shifts=(shift,)))
+
+
 class FrozenJournal:
     """Tells what it was given."""
 
@@ -518,6 +602,7 @@ class Estate:
             "production": (link("ssh vps"), link("web production"), link("db production")),
         }
         self.journal = FrozenJournal()
+        self.history = FrozenHistory()
         self.commands = CommandLog()
         self.read_only = False
         self.loaded: Any = None
@@ -551,6 +636,7 @@ class Estate:
             config=of,
             hosts=of.hosts,
             health=self.feed("health", name) if of.url or of.hosts or of.database else None,
+            alerts=self.feed("alerts", name),
             processes={host: self.feed("processes", host) for host in of.hosts},
             resources={host: self.feed("resources", host) for host in of.hosts},
             database=self.feed("database", name) if of.database else None,
@@ -574,6 +660,7 @@ class Estate:
             read_only=self.read_only,
             redact=lambda text: text,
             journal=self.journal,
+            history=self.history,
             performer=self.performer,
             migrations=self.feed("migrations"),
             environments={name: self.environment(name) for name in self.config.environments},

@@ -22,9 +22,9 @@ from textual.content import Content
 
 from muva_console.clipboard import copy, save
 from muva_console.ops.feed import Snapshot
+from muva_console.ops.health.memory import API, Memory
 from muva_console.ops.readings import Level
 from muva_console.screens.changes import Changes, health_changes, process_changes
-from muva_console.screens.memory import API, Memory
 from muva_console.widgets.filters import Ascii, Colourless, Sixteen, to_ascii
 from muva_console.widgets.fit import Part, fit, wrapped
 from muva_console.widgets.format import age, duration, lasting, milliseconds, size
@@ -240,7 +240,7 @@ def test_findings_that_change_their_level_are_changes() -> None:
 
 
 def test_three_failures_make_it_down_and_history_keeps_the_worst_of_slow_and_failed() -> None:
-    memory = Memory(e.config())
+    memory = Memory(e.config().health)
     for number in range(3):
         memory.take(e.report("production", e.troubled(), api=910.0), 100.0 + number * 30)
         state = memory.state(API)

@@ -328,3 +328,26 @@ def test_host_key(snap_compare: Compare, changed: bool) -> None:
         recorded=("SHA256:another",) if changed else (),
     )
     assert shown(snap_compare, calm(), "overview", NORMAL, before=pushing(lambda: TrustDialog(offer)))
+
+
+def alarmed() -> e.Estate:
+    """Three alerts: one that nobody has seen to, one that somebody has, one that is silenced."""
+    made = trouble()
+    made.snapshots["alerts", "production"] = e.fresh(e.alerts())
+    return made
+
+
+@pytest.mark.parametrize("size", [NARROW, NORMAL, WIDE], ids=["narrow", "normal", "wide"])
+def test_alerts(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert shown(snap_compare, alarmed(), "overview", size, "A")
+
+
+def test_an_alert_in_the_band_and_beside_the_cards(snap_compare: Compare) -> None:
+    made = alarmed()
+    made.config = e.on_duty(made.config)
+    assert shown(snap_compare, made, "overview", NORMAL)
+
+
+@pytest.mark.parametrize("size", [NARROW, NORMAL, WIDE], ids=["narrow", "normal", "wide"])
+def test_looking_back(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert shown(snap_compare, calm(), "health", size, "w")

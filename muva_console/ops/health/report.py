@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 from muva_console.ops.checks import CheckContext, find, run_together
 from muva_console.ops.health.document import read_document
 from muva_console.ops.links.answers import DatabaseReading, HttpAnswer
+from muva_console.ops.pm2.model import ProcessList
 from muva_console.ops.readings import Finding, Level, Verdict, utc_now, verdict, worst
 
 NAMED = ("api-health", "database", "dependencies", "performance", "critical-tables")
@@ -36,6 +37,9 @@ class HealthReport(Struct, frozen=True, kw_only=True):
     """How long the health endpoint took; None without an answer."""
     database_ms: float | None = None
     """The database's latency as the application tells it, else as we measured it."""
+    restarts: int | None = None
+    """PM2's restart counters of the environment's processes on all hosts, added up; None where a host could
+    not be asked."""
 
     def of(self, check: str) -> tuple[Finding, ...]:
         """The findings of one check."""
@@ -64,6 +68,7 @@ async def read_health(ctx: CheckContext, names: Sequence[str] = ALL) -> HealthRe
         answer: HttpAnswer | None = shared.taken("health")
         through: HttpAnswer | None = shared.taken("health_db")
         reading: DatabaseReading | None = shared.taken("database")
+        listed = [shared.taken(f"processes {host}") for host in shared.environment.hosts]
     finally:
         shared.end()
     document = read_document(answer.json) if answer is not None else None
@@ -81,7 +86,16 @@ async def read_health(ctx: CheckContext, names: Sequence[str] = ALL) -> HealthRe
         version=document.version if document else "",
         api_ms=answer.timing.total if answer is not None and answer.answered else None,
         database_ms=database_ms,
+        restarts=_restarts(listed, shared.environment.processes),
     )
+
+
+def _restarts(listed: Sequence[ProcessList | None], names: Sequence[str]) -> int | None:
+    """The counters of all hosts, added up; None without a host, and where one was not read."""
+    read = [one for one in listed if one is not None]
+    if not read or len(read) < len(listed):
+        return None
+    return sum(p.restarts for one in read for p in one.processes if not names or p.name in names)
 
 
 def with_findings(report: HealthReport, others: tuple[Finding, ...], order: Sequence[str]) -> HealthReport:

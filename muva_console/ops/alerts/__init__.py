@@ -1,0 +1,1 @@
+"""Alerts: service failures and error patterns, told once, and again when they are over."""
