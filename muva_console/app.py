@@ -97,6 +97,12 @@ def _emergency() -> Screen[Any]:
     return Emergency()
 
 
+def _metrics() -> Screen[Any]:
+    from muva_console.screens.metrics import Metrics
+
+    return Metrics()
+
+
 def _journal() -> Screen[Any]:
     from muva_console.screens.journal import JournalScreen
 
@@ -108,7 +114,7 @@ class MuvaApp(UnendingApp):
 
     TITLE = "muva"
     HELP = (
-        "`1` to `7` and `9` switch modes, `e` the environment; `!` looks at once what is wrong. "
+        "`1` to `9` switch modes, `e` the environment; `!` looks at once what is wrong. "
         "`:` finds every command. `@` shows what the console ran on your behalf."
     )
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -121,6 +127,7 @@ class MuvaApp(UnendingApp):
         "processes": _processes,
         "health": _health,
         "emergency": _emergency,
+        "metrics": _metrics,
         "journal": _journal,
     }
     DEFAULT_MODE = "opening"

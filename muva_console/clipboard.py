@@ -63,12 +63,17 @@ def save(text: str, *, folder: Path | None = None, name: str = "") -> Path:
     """
     if folder is None:
         folder = state_folder() / "copies"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     path = folder / (name or f"{stamp}.txt")
+    return save_bytes((text if text.endswith("\n") else f"{text}\n").encode(), path)
+
+
+def save_bytes(data: bytes, path: Path) -> Path:
+    """Write to a new file that only its owner can read, its folder made; returns its path. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text if text.endswith("\n") else f"{text}\n")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
     return path
 
 

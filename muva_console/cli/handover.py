@@ -6,7 +6,14 @@ from datetime import datetime
 
 import click
 
-from muva_console.cli.base import Invocation, environment_of, environment_option, wait
+from muva_console.cli.base import (
+    Invocation,
+    environment_of,
+    environment_option,
+    json_option,
+    print_json,
+    wait,
+)
 from muva_console.cli.journal import Moment
 from muva_console.ops.readings import Exit, Verdict
 
@@ -14,9 +21,11 @@ from muva_console.ops.readings import Exit, Verdict
 @click.command()
 @environment_option
 @click.option("--since", type=Moment(), default="12h", show_default=True, help="Where the shift began.")
+@json_option
 @click.pass_obj
-def handover(invocation: Invocation, environment: str | None, since: datetime) -> int:
-    """A shift as Markdown: how it stands, incidents, deployments, overrides, certificates, backups.
+def handover(invocation: Invocation, environment: str | None, since: datetime, as_json: bool) -> int:
+    """A shift as Markdown: how it stands, alerts and silences, availability, incidents, deployments,
+    overrides, certificates, who is on call, backups.
 
     Exit status: 0 all is healthy, 1 something is not, 3 something could not be told.
     """
@@ -29,7 +38,10 @@ def handover(invocation: Invocation, environment: str | None, since: datetime) -
                 [environment_of(workspace, environment).name] if environment else list(workspace.environments)
             )
             shift = await read_shift(workspace, names, since)
-        click.echo(written(shift), nl=False)
+        if as_json:
+            print_json(shift)
+        else:
+            click.echo(written(shift), nl=False)
         verdicts = {report.verdict for report in shift.health}
         if Verdict.NO_GO in verdicts or any(one.open for one in shift.incidents):
             return Exit.BAD

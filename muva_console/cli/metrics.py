@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import to_builtins
@@ -32,20 +32,26 @@ def metrics() -> None:
 
 @metrics.command()
 @environment_option
-@click.option("--since", type=Moment(), default="30d", show_default=True, help="Where the window begins.")
-@click.option("--until", type=Moment(), default=None, help="Where it ends; now by default.")
+@click.option("--since", "--from", type=Moment(), default=None, help="Where the window begins; 30d ago.")
+@click.option("--until", "--to", type=Moment(), default=None, help="Where it ends; now by default.")
+@click.option("--window", metavar="30d", help="How long it is, up to --until; instead of --since.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write the changes to a file.")
 @click.option("--svg", "svg_file", type=click.Path(path_type=Path), help="Write a chart to a file.")
+@click.option("--png", "png_file", type=click.Path(path_type=Path), help="Write the chart as a picture.")
+@click.option("--format", "shape", type=click.Choice(["text", "json", "csv", "svg"]), default="text")
 @click.option("--records", is_flag=True, help="Tell the changes that the figures were made of.")
 @json_option
 @click.pass_obj
 def report(
     invocation: Invocation,
     environment: str | None,
-    since: datetime,
+    since: datetime | None,
     until: datetime | None,
+    window: str | None,
     csv_file: Path | None,
     svg_file: Path | None,
+    png_file: Path | None,
+    shape: str,
     records: bool,
     as_json: bool,
 ) -> int:
@@ -56,27 +62,54 @@ def report(
     """
 
     async def read() -> int:
-        from muva_console.ops.metrics.chart import as_csv, as_svg
+        from muva_console.ops.metrics.chart import as_csv, as_png, as_svg, data_of
         from muva_console.ops.metrics.reading import read_report
 
-        end = until or utc_now()
-        if end <= since:
-            raise click.UsageError("--until must lie after --since")
+        begin, end = _window(since, until, window)
         async with invocation.workspace() as workspace:
             of = environment_of(workspace, environment).name
-            now, before, why = await read_report(workspace, of, since, end)
-        for file, text in ((csv_file, as_csv(now)), (svg_file, as_svg(now))):
+            told = await read_report(workspace, of, begin, end)
+        for file, make in ((csv_file, as_csv), (svg_file, as_svg)):
             if file is not None:
-                _write(file, text)
-        if as_json:
-            print_json({"report": _data(now), "before": _data(before), "lead_times": why or "known"})
+                _write(file, make(told.now).encode())
+        if png_file is not None:
+            _write(png_file, as_png(told.now))
+        if as_json or shape == "json":
+            print_json(
+                {
+                    "report": data_of(told.now),
+                    "before": data_of(told.before),
+                    "trend": [data_of(part)["figures"] for part in told.parts],
+                    "lead_times": told.unknown_leads or "known",
+                }
+            )
             return Exit.OK
-        _print(now, before, records=records)
-        if why:
-            click.echo(f"  some lead times are not known: {why}", err=True)
+        if shape != "text":
+            click.echo(as_csv(told.now) if shape == "csv" else as_svg(told.now), nl=False)
+            return Exit.OK
+        _print(told.now, told.before, records=records)
+        if told.unknown_leads:
+            click.echo(f"  some lead times are not known: {told.unknown_leads}", err=True)
         return Exit.OK
 
     return wait(read)
+
+
+def _window(since: datetime | None, until: datetime | None, window: str | None) -> tuple[datetime, datetime]:
+    """Begin and end. Raises click.UsageError for what is no window."""
+    from muva_console.config.units import parse_duration
+
+    end = until or utc_now()
+    if since is not None and window is not None:
+        raise click.UsageError("give --since or --window, not both")
+    if since is None:
+        try:
+            since = end - timedelta(seconds=parse_duration(window or "30d"))
+        except (ValueError, OverflowError):
+            raise click.UsageError('--window takes a duration such as "30d"') from None
+    if end <= since:
+        raise click.UsageError("--until must lie after --since")
+    return since, end
 
 
 @metrics.command()
@@ -170,18 +203,11 @@ def import_(invocation: Invocation, environment: str | None, since: datetime) ->
     return wait(take)
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, data: bytes) -> None:
     try:
-        file.write_text(text, "utf-8")
+        file.write_bytes(data)
     except OSError as error:
         raise OpsError(f"not written: {error.strerror or error}", where=str(file)) from error
-
-
-def _data(told: Report) -> dict[str, Any]:
-    data: dict[str, Any] = to_builtins(told)
-    for figure, source in zip(data["figures"], told.figures, strict=True):
-        figure["too_few"] = source.few
-    return data
 
 
 def _print(now: Report, before: Report, *, records: bool) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from muva_console.config.calendar import read_moment
+from muva_console.ops.alerts.desk import Alerts
+from muva_console.ops.alerts.model import Alert
 from muva_console.ops.backups import find_backups, spell_size
 from muva_console.ops.deploys.record_act import told_line
 from muva_console.ops.errors import OpsError
@@ -20,13 +23,18 @@ from muva_console.ops.health.report import HealthReport
 from muva_console.ops.incidents.desk import Desk
 from muva_console.ops.incidents.model import Incident
 from muva_console.ops.markdown import as_text
+from muva_console.ops.monitoring.history import BUDGET_DAYS
+from muva_console.ops.monitoring.model import Budget
 from muva_console.ops.process_findings import spell
 from muva_console.ops.readings import Level, Verdict, utc_now
+from muva_console.ops.release.calendar import State, read_window
 from muva_console.ops.release.records import Deployment, read_deployments
 from muva_console.ops.runbooks.run import Run, Word
 from muva_console.ops.walking.runs import list_runs, read_run
 
 if TYPE_CHECKING:
+    from muva_console.config.release import Shift as RotaShift
+    from muva_console.config.release import Window
     from muva_console.ops.workspace import Workspace
 
 _NONE = "none"
@@ -46,6 +54,14 @@ class Shift(Struct, frozen=True, kw_only=True):
     """Runs that are open, or were begun in it and have something overridden."""
     backups: tuple[tuple[str, str], ...]
     """By environment: the newest backup in words."""
+    alerts: tuple[Alert, ...] = ()
+    """Open ones, and those that are silenced."""
+    budgets: tuple[tuple[str, Budget], ...] = ()
+    """By environment: what is left of the failures that are allowed."""
+    on_call: str = ""
+    """Who is on call after it, and until when; empty where no rota is configured."""
+    window: str = ""
+    """When the next deployment to production may begin; empty where no window is configured."""
 
 
 async def read_shift(workspace: Workspace, environments: Sequence[str], since: datetime) -> Shift:
@@ -84,7 +100,16 @@ async def read_shift(workspace: Workspace, environments: Sequence[str], since: d
         run = await read_run(workspace, listed.id)
         if run.ended_at is None or overrides(run):
             runs.append(run)
+    known = await Alerts(journal).all()
     return Shift(
+        alerts=tuple(
+            one
+            for one in known.values()
+            if one.environment in environments and (one.open or one.silenced(now))
+        ),
+        budgets=await _budgets(workspace, asked, now),
+        on_call=on_call_at(workspace.config.on_call.shifts, now),
+        window=window_at(workspace.config.window, now),
         since=since,
         until=now,
         by=workspace.engineer.label,
@@ -114,6 +139,19 @@ async def _backup(workspace: Workspace, environment: str) -> tuple[str, str]:
     return environment, f"{spell(old)} old, {spell_size(newest.size)}{stale}"
 
 
+async def _budgets(
+    workspace: Workspace, names: Sequence[str], now: datetime
+) -> tuple[tuple[str, Budget], ...]:
+    found = []
+    for name in names:
+        target = workspace.environments[name].config.thresholds.availability
+        try:
+            found.append((name, await workspace.history.budget(name, target, now)))
+        except OpsError:  # what was not kept is told as that
+            found.append((name, Budget(target=target, days=BUDGET_DAYS, known=0, failed=0)))
+    return tuple(found)
+
+
 def overrides(run: Run) -> list[str]:
     """What was passed over in a run, each with who and why."""
     return [
@@ -134,10 +172,13 @@ def written(shift: Shift) -> str:
     ]
     for title, told in (
         ("How it stands now", _standing(shift)),
+        ("Alerts", [_alert(one, shift.until) for one in shift.alerts]),
+        ("Availability", [_budget(name, one) for name, one in shift.budgets]),
         ("Incidents", [_incident(one) for one in shift.incidents]),
         ("Deployments", [_deployment(one) for one in shift.deployments]),
         ("Runs that are open, and what was overridden", [line for run in shift.runs for line in _run(run)]),
         ("Certificates", _certificates(shift)),
+        ("Who and when", [as_text(text) for text in (shift.on_call, shift.window) if text]),
         ("Backups", [f"{as_text(name)}: {as_text(text)}" for name, text in shift.backups]),
     ):
         lines += [f"## {title}", "", *(_bullet(line) for line in told or [_NONE]), ""]
@@ -161,6 +202,59 @@ def _standing(shift: Shift) -> list[str]:
             if one.level is not Level.OK
         ]
     return lines
+
+
+def _alert(one: Alert, now: datetime) -> str:
+    since = f" since {one.raised_at:%m-%d %H:%M}" if one.raised_at is not None else ""
+    state = f"open{since}" if one.open else "not open"
+    seen = f"; seen to by {as_text(one.acked_by)}" if one.open and one.acked_by else ""
+    quiet = ""
+    if one.silence is not None and one.silenced(now):
+        silence = one.silence
+        until = f"{silence.until:%m-%d %H:%M}"
+        quiet = f"; silenced until {until} by {as_text(silence.by)}: {as_text(silence.reason)}"
+    return f"{as_text(one.environment)}, {one.level.value}, {state}: {as_text(one.title)}{seen}{quiet}"
+
+
+def _budget(name: str, budget: Budget) -> str:
+    share, left = budget.availability, budget.left
+    if share is None or left is None:
+        return f"{as_text(name)}: nothing is kept"
+    return (
+        f"{as_text(name)}: {share * 100:.2f} % of {budget.known} looks in {budget.days} days were well; "
+        f"{left * 100:.0f} % of the error budget is left ({budget.target * 100:g} % promised)"
+    )
+
+
+def on_call_at(shifts: Sequence[RotaShift], now: datetime) -> str:
+    """Who is on call at a moment, and until when; empty without a rota."""
+    if not shifts:
+        return ""
+    for shift in shifts:
+        try:
+            start, end = read_moment(shift.start), read_moment(shift.end)
+        except ValueError:
+            continue
+        if start <= now < end:
+            return f"{shift.name} is on call until {end.astimezone(UTC):%a %d %H:%M} UTC"
+    return "nobody is on call now"
+
+
+def window_at(window: Window, now: datetime) -> str:
+    """When production may be deployed to; empty without a [window]."""
+    try:
+        calendar = read_window(window)
+    except OpsError:
+        return ""
+    if calendar is None:
+        return ""
+    state = calendar.state(now)
+    if state is State.OPEN:
+        until = calendar.until(now)
+        return "deployments may begin now" + (f", until {until:%a %d %H:%M} UTC" if until is not None else "")
+    opens = calendar.opens(now)
+    word = "frozen" if state is State.FROZEN else "closed"
+    return f"deployments are {word}" + (f" until {opens:%a %d %H:%M} UTC" if opens is not None else "")
 
 
 def _incident(one: Incident) -> str:

@@ -7,6 +7,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from muva_console.ops.errors import OpsError
 from muva_console.ops.incidents.desk import Desk
 from muva_console.ops.metrics.dora import Report, changes_of, report_of, went_live
@@ -16,22 +18,39 @@ if TYPE_CHECKING:
     from muva_console.ops.workspace import Workspace
 
 
-async def read_report(
-    workspace: Workspace, environment: str, since: datetime, until: datetime
-) -> tuple[Report, Report, str]:
-    """The report of a window, that of the time of the same length before it, and why lead times are not
-    known (empty where they are). Raises JournalError.
-    """
+PARTS = 8
+"""Parts of a window of which the trend is made. Ours."""
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """A window's figures, and what they are held against."""
+
+    now: Report
+    before: Report
+    """Of the time of the same length before it."""
+    parts: tuple[Report, ...]
+    """The window in `PARTS` parts, oldest first."""
+    unknown_leads: str = ""
+    """Why some lead times are not known; empty where they are."""
+
+
+async def read_report(workspace: Workspace, environment: str, since: datetime, until: datetime) -> Told:
+    """The figures of a window. Raises JournalError, and ValueError for a window that is none."""
     journal = workspace.journal
     deployments = await read_deployments(journal, environment, limit=None)
     incidents = await Desk(journal).all(environment)
     leads, why = await _leads(workspace, deployments, since - (until - since))
     changes = changes_of(deployments, incidents, leads)
     before = since - (until - since)
-    return (
-        report_of(environment, changes, deployments, since, until),
-        report_of(environment, changes, deployments, before, since),
-        why,
+    step = (until - since) / PARTS
+    borders = [since + step * number for number in range(PARTS)] + [until]
+    return Told(
+        now=report_of(environment, changes, deployments, since, until),
+        before=report_of(environment, changes, deployments, before, since),
+        parts=tuple(
+            report_of(environment, changes, deployments, begin, end) for begin, end in pairwise(borders)
+        ),
+        unknown_leads=why,
     )
 
 
