@@ -97,6 +97,7 @@ def _runs_commands(config: Config) -> bool:
     databases = [each.database for each in config.environments.values() if each.database]
     secrets = [secret for database in databases for secret in (database.url, database.password)]
     secrets += [config.github.token, config.notices.slack, config.alerts.webhook, config.migrations.scratch]
+    secrets.append(config.journal.url)
     if any(secret is not None and secret.command is not None for secret in secrets):
         return True
     project = config.project

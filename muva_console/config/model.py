@@ -152,6 +152,9 @@ class Journal(Table, frozen=True, kw_only=True):
 
     directory: Path | None = None
     """A folder that the team on one jump host shares; the user's own state folder when not given."""
+    url: Secret | None = None
+    """A Postgres that several jump hosts share, postgresql://USER:PASSWORD@HOST/NAME: `directory` then holds
+    a copy of the journal there, and what waits while it cannot be reached. A database of its own."""
 
 
 class Health(Table, frozen=True, kw_only=True):

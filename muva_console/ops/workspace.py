@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from muva_console.config.load import LoadedConfig
     from muva_console.config.model import Config, Secret
+    from muva_console.ops.journal.sharing import Sharing
     from muva_console.ops.links.github import GitHubLink
     from muva_console.ops.links.repository import RepositoryLink
     from muva_console.ops.links.ssh import SshLink
@@ -79,7 +80,27 @@ class Workspace:
             self.engineer,
             redact=self.redact,
             shared=self.config.journal.directory is not None,
+            share=self._share if self.config.journal.url is not None else None,
         )
+
+    def _share(self, warn: Callable[[str], None]) -> Sharing:
+        """The way to the journal that several jump hosts share."""
+        from muva_console.config.model import Database
+        from muva_console.ops.journal.shared_schema import bring_up
+        from muva_console.ops.journal.sharing import Sharing
+        from muva_console.ops.links.postgres import PostgresLink
+
+        reference = self.config.journal.url
+        assert reference is not None
+        link = PostgresLink(
+            "journal",
+            Database(url=reference),
+            lambda: self.secret(reference),
+            self.commands,
+            refused=lambda: self.forget_secret(reference),
+        )
+        self.at_end(link.close)
+        return Sharing(link.session, lambda: bring_up(link, self.engineer.label), warn)
 
     @cached_property
     def history(self) -> HealthHistory:

@@ -249,6 +249,8 @@ class JournalStatus(Struct, frozen=True, kw_only=True):
     head: int = 0
     shared: bool = False
     """The folder belongs to a group that may write."""
+    waiting: int = 0
+    """Entries that the journal which several jump hosts share does not have yet; 0 where none is shared."""
     warnings: tuple[str, ...] = ()
     """What a person should know: a cut tail, outcomes recorded late, a folder anybody may write."""
 

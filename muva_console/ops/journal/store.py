@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 from msgspec.structs import replace
@@ -40,10 +40,14 @@ from muva_console.ops.journal.model import (
     Verification,
 )
 from muva_console.ops.journal.reader import Reader, tail_warning
+from muva_console.ops.journal.replica import count_waiting
 from muva_console.ops.journal.schema import BUSY_TIMEOUT
 from muva_console.ops.journal.thread import ClosedError, DatabaseThread, Job
 from muva_console.ops.journal.writer import Author, Writer
 from muva_console.ops.text import sanitise_line
+
+if TYPE_CHECKING:
+    from muva_console.ops.journal.sharing import Sharing
 
 T = TypeVar("T")
 
@@ -70,9 +74,11 @@ class Journal:
         write_timeout: float = WRITE_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
         busy_timeout: float = BUSY_TIMEOUT,
+        share: Callable[[Callable[[str], None]], Sharing] | None = None,
     ) -> None:
-        """Nothing is opened yet. `shared` makes a folder that is not there 2770 rather than 0700;
-        `on_warning` is called in the event loop with each new thing a person should know.
+        """Nothing is opened yet. `share` makes the way to the journal that several jump hosts share, told how
+        to warn; without it this one stands for itself. `shared` makes a folder that is not there 2770 rather
+        than 0700; `on_warning` is called in the event loop with each new thing a person should know.
         """
         self.engineer = engineer
         self.session = uuid4().hex[:12]
@@ -83,7 +89,10 @@ class Journal:
         self._warnings: deque[str] = deque(maxlen=WARNINGS_KEPT)
         self._untold: deque[str] = deque(maxlen=WARNINGS_KEPT)
         me = Author.of(engineer, self.session)
-        self._writer = Writer(self._folder, me, redact, self._warn, busy_timeout=busy_timeout)
+        self._writer = Writer(
+            self._folder, me, redact, self._warn, busy_timeout=busy_timeout, copy=share is not None
+        )
+        self._sharing = share(self._warn) if share is not None else None
         self._reader = Reader(self._folder)
         self._writing = DatabaseThread("journal writer", lambda: self._writer.connection)
         self._reading = DatabaseThread("journal reader", lambda: self._reader.connection)
@@ -246,6 +255,7 @@ class Journal:
             finally:
                 reader.close()
 
+        await self._freshen()
         return await self._scan(work)
 
     async def scan(self, work: Callable[[Reader], T], *, timeout: float = SCAN_TIMEOUT) -> T:
@@ -258,28 +268,35 @@ class Journal:
             finally:
                 reader.close()
 
+        await self._freshen()
         return await self._scan(run, timeout=timeout)
 
     async def status(self) -> JournalStatus:
         """Where the journal stands. Raises JournalError when it is there and cannot be read."""
 
-        def look(reader: Reader) -> tuple[int, str, list[str]]:
+        def look(reader: Reader) -> tuple[int, str, list[str], int]:
             connection = reader.open()
             cut = tail_warning(connection, self._folder) if connection is not None else ""
-            return reader.head(), cut, self._folder.warnings()
+            waits = count_waiting(connection) if connection is not None and self._sharing is not None else 0
+            return reader.head(), cut, self._folder.warnings(), waits
 
-        head, cut, unsafe = await self._read(look)
+        head, cut, unsafe, waits = await self._read(look)
         told = [*unsafe, *([cut] if cut else [])]
+        if self._sharing is not None and self._sharing.error is not None:
+            told.append(f"the shared journal is out of reach, {waits} wait here: {self._sharing.error}")
         return JournalStatus(
             directory=str(self._folder.path),
             exists=head > 0,
             head=head,
             shared=self._folder.is_shared(),
-            warnings=tuple(dict.fromkeys([*told, *self._warnings])),
+            warnings=tuple(dict.fromkeys([*self._warnings, *told])),
+            waiting=waits,
         )
 
     async def close(self) -> None:
         """Write what waits, then close. A disk that hangs does not hold the console up. Final."""
+        if self._sharing is not None:
+            await self._sharing.close()
         with suppress(TimeoutError):
             await self._writing.stop(lambda _: self._writer.close(), timeout=self._write_timeout)
         with suppress(TimeoutError):
@@ -299,12 +316,28 @@ class Journal:
             self._writing.post(lambda _: self._writer.withdraw(author, ended))
 
     async def _write(self, work: Callable[[Job[T]], T]) -> T:
-        outcome = await self._call(self._writing, work, self._write_timeout, "writing")
+        async def here() -> T:
+            return await self._call(self._writing, work, self._write_timeout, "writing")
+
+        outcome = await (here() if self._sharing is None else self._sharing.write(self._on_copy, here))
         for wake in tuple(self._wakers):
             wake()
         return outcome
 
+    async def _on_copy(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._call(
+            self._writing, lambda _: self._writer.on_copy(work), self._write_timeout, "writing"
+        )
+
+    async def _freshen(self) -> None:
+        """Take in what other hosts have written; a folder that cannot be written to is read as it is."""
+        if self._sharing is not None:
+            with suppress(JournalError):
+                await self._sharing.fresh(self._on_copy)
+
     async def _read(self, work: Callable[[Reader], T]) -> T:
+        await self._freshen()
+
         def run(_: Job[T]) -> T:
             try:
                 return work(self._reader)

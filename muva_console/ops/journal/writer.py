@@ -65,8 +65,12 @@ class Writer:
         tell: Callable[[str], None],
         *,
         busy_timeout: float = BUSY_TIMEOUT,
+        copy: bool = False,
     ) -> None:
-        """`me` signs what the journal has to say about itself; `tell` takes warnings, on any thread."""
+        """`me` signs what the journal has to say about itself; `tell` takes warnings, on any thread. `copy`:
+        of a shared journal, so that an entry is anchored when that has it, and not before.
+        """
+        self._copy = copy
         self._folder, self._me, self._redact, self._tell = folder, me, redact, tell
         self._busy_timeout = busy_timeout
         self.connection: sqlite3.Connection | None = None
@@ -157,6 +161,35 @@ class Writer:
             raise explain(error, self._folder.spool, doing="writing") from error
         self.spool_waits = True
         return whole
+
+    def on_copy(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Work on the file as the copy of a shared journal; then anchor what that has. Raises JournalError,
+        and what `work` raises.
+        """
+
+        def run() -> T:
+            connection = self._open()
+            done = work(connection)
+            self._anchor_confirmed(connection)
+            return done
+
+        return self._guarded(run)
+
+    def _anchor_confirmed(self, connection: sqlite3.Connection) -> None:
+        row = connection.execute(
+            f"SELECT {', '.join(COLUMNS)}, hash FROM entry"  # noqa: S608 - names of our own
+            " WHERE id = (SELECT confirmed FROM shared)"
+        ).fetchone()
+        if row is None:
+            return
+        newest = anchors.last(self._folder.anchors)
+        if newest is not None and newest[0] >= row[0] and tail_warning(connection, self._folder):
+            # entries of before it was shared were put behind those of other hosts
+            self._folder.anchors.replace(self._folder.anchors.with_suffix(".anchors.before-sharing"))
+            self._folder.make_file(self._folder.anchors)
+            newest = None
+        if newest is None or newest[0] < row[0]:
+            self._anchor_row(row)
 
     def close(self) -> None:
         """Close the connection; the next write opens it again."""
@@ -292,6 +325,10 @@ class Writer:
         return row
 
     def _anchor(self, row: tuple[Any, ...]) -> None:
+        if not self._copy:
+            self._anchor_row(row)
+
+    def _anchor_row(self, row: tuple[Any, ...]) -> None:
         """The entry is written whatever happens here; an anchor that is not is made up for by the next."""
         values = dict(zip((*COLUMNS, "hash"), row, strict=True))
         try:
