@@ -49,7 +49,14 @@ class Invocation:
         try:
             yield workspace
         finally:
+            missed = workspace.journal.out_of_reach if "journal" in workspace.__dict__ else None
             await workspace.close()
+            if missed is not None:
+                click.echo(
+                    "muva: the journal is this host's copy: the shared one was out of reach, and what was "
+                    f"written waits here\n  {missed}",
+                    err=True,
+                )
 
 
 def environment_of(workspace: Workspace, name: str | None) -> EnvironmentOps:

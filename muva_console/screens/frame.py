@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from muva_console.screens.board import Board
 
 ALL_MODES = (
-    Mode("1", "overview", "Overview"),
-    Mode("2", "checklist", "Checklist"),
-    Mode("3", "deploy", "Deploy"),
-    Mode("4", "migrations", "Migrations"),
-    Mode("5", "processes", "Processes"),
-    Mode("6", "health", "Health"),
-    Mode("7", "emergency", "Emergency"),
-    Mode("8", "metrics", "Metrics"),
-    Mode("9", "journal", "Journal"),
+    Mode("1", "overview", "Overview", "Over"),
+    Mode("2", "checklist", "Checklist", "Check"),
+    Mode("3", "deploy", "Deploy", "Depl"),
+    Mode("4", "migrations", "Migrations", "Migr"),
+    Mode("5", "processes", "Processes", "Proc"),
+    Mode("6", "health", "Health", "Heal"),
+    Mode("7", "emergency", "Emergency", "Emer"),
+    Mode("8", "metrics", "Metrics", "Metr"),
+    Mode("9", "journal", "Journal", "Jour"),
 )
 """The modes, in the order of their keys."""
 

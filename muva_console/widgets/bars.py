@@ -158,6 +158,8 @@ class Mode:
     key: str
     name: str
     title: str
+    short: str = ""
+    """What it is called where the bar is narrow; the title itself where none is given."""
 
 
 class ModeBar(Widget):
@@ -180,6 +182,7 @@ class ModeBar(Widget):
         self._modes = tuple(modes)
         self._current = current
         self._crumbs = ""
+        self._shown = [mode.title for mode in self._modes]
         self._pace = Content("")
 
     def show(self, *, pace: Content, crumbs: str = "") -> None:
@@ -190,12 +193,13 @@ class ModeBar(Widget):
 
     def render(self) -> Content:
         """The bar."""
+        self._shown = self._titles()
         parts = []
-        for mode in self._modes:
+        for mode, title in zip(self._modes, self._shown, strict=True):
             here = mode.name == self._current
             text = Content.assemble(
                 (f" {mode.key} ", "$t-muted" if not here else "$t-strong"),
-                (mode.title, "$t-strong underline" if here else ""),
+                (title, "$t-strong underline" if here else ""),
                 " ",
             )
             parts.append(Part(text, 90 if here else 50))
@@ -203,11 +207,20 @@ class ModeBar(Widget):
             parts.append(Part(Content.styled(f" ▸ {self._crumbs}", "$t-muted"), 60))
         return fit(parts, [Part(self._pace.pad_right(1), 10)], self.size.width, gap="")
 
+    def _titles(self) -> list[str]:
+        """The titles in full where there is room for all of them; else but the one that is shown in short."""
+        full = [mode.title for mode in self._modes]
+        if sum(len(mode.key) + len(mode.title) + 3 for mode in self._modes) <= self.size.width:
+            return full
+        return [
+            mode.title if mode.name == self._current else mode.short or mode.title for mode in self._modes
+        ]
+
     def on_click(self, event: Click) -> None:
         """A click on a mode switches to it."""
         at = 0
-        for mode in self._modes:
-            width = len(mode.key) + len(mode.title) + 3
+        for mode, title in zip(self._modes, self._shown, strict=True):
+            width = len(mode.key) + len(title) + 3
             if at <= event.x < at + width:
                 self.post_message(self.Picked(mode.name))
                 return

@@ -44,6 +44,7 @@ async def examine_here(needs: Needs, environments: tuple[str, ...], terminal: Te
     parts = [
         _apart(needs, "configuration", _configuration),
         _apart(needs, "journal", _journal),
+        _shared_journal(needs),
         _apart(needs, "checkout", lambda needs, notes: _checkout(needs, notes, environments)),
     ]
     if terminal is not None:
@@ -72,6 +73,46 @@ async def _apart(needs: Needs, check: str, look: Callable[[Needs, Notes], None])
         return late
     except OpsError as error:
         notes.trouble(check, error)
+    return notes
+
+
+async def _shared_journal(needs: Needs) -> Notes:
+    """Whether the journal that several jump hosts share can be reached, where one is configured."""
+    notes = Notes("this machine", needs.redact)
+    reference = needs.config.journal.url
+    if reference is None:
+        return notes
+    from muva_console.config.model import Database
+    from muva_console.ops.links.postgres import PostgresLink
+
+    link = PostgresLink("journal", Database(url=reference), lambda: needs.secret(reference), needs.commands)
+    session = link.session()
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            await session.open()
+            ((there, may),) = await session.fetch(
+                "SELECT to_regclass('muva_journal.entry') IS NOT NULL,"
+                " has_database_privilege(current_database(), 'CREATE')"
+            )
+    except TimeoutError:
+        notes.note("journal-shared", Level.UNKNOWN, f"no answer within {TIMEOUT:g} s")
+    except OpsError as error:
+        notes.trouble("journal-shared", error)
+    else:
+        if there:
+            notes.note("journal-shared", Level.OK, f"reached, {session.where}")
+        elif may:
+            notes.note("journal-shared", Level.OK, f"{session.where} is reached, and its schema can be made")
+        else:
+            notes.note(
+                "journal-shared",
+                Level.FAIL,
+                f"{session.where} has no journal yet, and this user may not make one",
+                next="let its owner open a console once, or grant CREATE on that database",
+            )
+    finally:
+        await session.close()
+        await link.close()
     return notes
 
 

@@ -108,6 +108,13 @@ class Journal:
         """What a person should know, oldest first: a cut end, outcomes recorded late, an unsafe folder."""
         return tuple(self._warnings)
 
+    @property
+    def out_of_reach(self) -> OpsError | None:
+        """Why the journal that several jump hosts share could not be reached when it was last tried; None
+        where it was, and where none is shared.
+        """
+        return self._sharing.error if self._sharing is not None else None
+
     async def ready(self) -> None:
         """Open the journal for writing, and merge what waits beside it. Raises JournalError when nothing
         could be recorded now.
@@ -282,8 +289,8 @@ class Journal:
 
         head, cut, unsafe, waits = await self._read(look)
         told = [*unsafe, *([cut] if cut else [])]
-        if self._sharing is not None and self._sharing.error is not None:
-            told.append(f"the shared journal is out of reach, {waits} wait here: {self._sharing.error}")
+        if self.out_of_reach is not None:
+            told.append(f"the shared journal is out of reach, {waits} wait here: {self.out_of_reach}")
         return JournalStatus(
             directory=str(self._folder.path),
             exists=head > 0,
