@@ -16,8 +16,9 @@ from muva_console.cli.base import (
     print_json,
     wait,
 )
-from muva_console.cli.incident_parts import MomentType, desk_of, find, post, say, seen, telling, which
+from muva_console.cli.incident_parts import desk_of, find, post, say, seen, telling, which
 from muva_console.cli.incident_show import as_data, incident_lines, list_lines
+from muva_console.cli.moments import MomentType
 from muva_console.ops.errors import OpsError
 from muva_console.ops.incidents.model import Incident, Role, Severity, Turn
 from muva_console.ops.readings import Exit, utc_now

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -19,49 +18,13 @@ from muva_console.cli.base import (
 from muva_console.cli.incident_show import as_data
 from muva_console.ops.errors import ConfigError, Fault, LinkError, OpsError, Refused
 from muva_console.ops.incidents.model import Incident, Turn
-from muva_console.ops.readings import Exit, Level, Verdict, utc_now
+from muva_console.ops.readings import Exit, Level, Verdict
 
 if TYPE_CHECKING:
     from muva_console.ops.incidents.desk import Desk
     from muva_console.ops.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class MomentType(click.ParamType[datetime]):
-    """A moment: ``14:05`` (today, or yesterday where that lies ahead), ``12m`` ago, or ISO 8601; UTC."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """As `click.ParamType`: what `moment_of` makes of it."""
-        if isinstance(value, datetime):
-            return value
-        found = moment_of(str(value), utc_now())
-        if found is None:
-            self.fail(f"{value!r} is no moment: 14:05, 14:05:30, 12m (ago) or 2026-11-26T14:05Z", param, ctx)
-        return found
-
-
-def moment_of(text: str, now: datetime) -> datetime | None:
-    """What a person means by a moment of an outage, in UTC; None where it is none."""
-    text = text.strip()
-    if text[:-1].isdigit() and text[-1:] in ("s", "m", "h"):
-        return now - int(text[:-1]) * {"s": timedelta(seconds=1), "m": timedelta(minutes=1)}.get(
-            text[-1], timedelta(hours=1)
-        )
-    for form in ("%H:%M", "%H:%M:%S"):
-        try:
-            told = datetime.strptime(text, form)  # noqa: DTZ007 - the day and the zone are added here
-        except ValueError:
-            continue
-        at = now.replace(hour=told.hour, minute=told.minute, second=told.second, microsecond=0)
-        return at if at <= now + timedelta(minutes=1) else at - timedelta(days=1)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def which(function: F) -> F:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -22,40 +22,17 @@ from muva_console.cli.base import (
     wait_while_read,
 )
 from muva_console.cli.lines import glyph
+from muva_console.cli.moments import Moment
 from muva_console.ops.errors import Refused
 from muva_console.ops.journal.errors import JournalError, JournalProblem
 from muva_console.ops.journal.model import Entry, Filter, Life, OpenAct, Verification
-from muva_console.ops.readings import Exit, exit_status, utc_now, verdict
+from muva_console.ops.readings import Exit, exit_status, verdict
 
 if TYPE_CHECKING:
     from muva_console.ops.journal.store import Journal
 
 LIMIT = 50
 """Entries shown when no number is asked for."""
-
-
-class Moment(click.ParamType[datetime]):
-    """A time in the past: ``2h`` ago, a date, or a date and time (UTC unless it says otherwise)."""
-
-    name = "2h|DATE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The time in UTC."""
-        if isinstance(value, datetime):
-            return value
-        from muva_console.config.units import parse_duration
-
-        try:
-            return utc_now() - timedelta(seconds=parse_duration(value))
-        except ValueError:
-            pass
-        try:
-            told = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(
-                'neither a duration such as "2h" nor a date such as "2025-11-05" or "2025-11-05T03:10Z"'
-            )
-        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
 
 
 class Number(click.ParamType[tuple[int, str]]):

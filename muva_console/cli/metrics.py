@@ -17,7 +17,7 @@ from muva_console.cli.base import (
     print_json,
     wait,
 )
-from muva_console.cli.journal import Moment
+from muva_console.cli.moments import Moment
 from muva_console.ops.errors import OpsError
 from muva_console.ops.readings import Exit, utc_now
 

@@ -17,8 +17,8 @@ from muva_console.cli.base import (
     tell_no_hosts,
     wait,
 )
-from muva_console.cli.journal import Moment
 from muva_console.cli.lines import finding_lines, process_lines, verdict_line
+from muva_console.cli.moments import Moment
 from muva_console.ops.readings import Exit, Finding, Level, exit_status, verdict
 
 if TYPE_CHECKING:

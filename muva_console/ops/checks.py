@@ -24,6 +24,7 @@ from muva_console.ops.text import sanitise_line
 
 if TYPE_CHECKING:
     from muva_console.config.model import Config, Environment
+    from muva_console.ops.journal.store import Journal
     from muva_console.ops.links.answers import DatabaseReading, HttpAnswer
     from muva_console.ops.links.base import HostLink
     from muva_console.ops.links.outgoing import Outgoing
@@ -125,6 +126,8 @@ class CheckContext:
     """How PM2 is read, by host."""
     operate: Operate | None = None
     """Makes an act on a process: action, host, name, its number, a limit. None where none are made."""
+    journal: Journal | None = None
+    """What was done and found; None where nobody gives it."""
     release: Release | None = None
     """What is going out to this environment; None outside of a runbook's walk."""
     parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -155,6 +155,7 @@ class EnvironmentOps:
             take_resources=self._resources,
             take_processes={host: self._workspace.processes(host) for host in self.hosts},
             operate=self.process_operation,
+            journal=self._workspace.journal,
         )
 
     async def read_health(self) -> HealthReport:

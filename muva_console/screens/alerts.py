@@ -34,6 +34,7 @@ _COLUMNS = (
 class AlertsScreen(Dialog[None]):
     """The worst first; below the list what is behind the one under the cursor."""
 
+    YIELDS = True
     HELP = (
         "Service failures and error patterns. `a` says that you see to one: it calls for nobody any more. "
         "`z` silences it for two hours, or for as long as the reason begins with (`1d: …`); `u` ends that."

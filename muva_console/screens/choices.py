@@ -30,6 +30,7 @@ class Choice:
 class Chooser(Dialog[str]):
     """A list; the answer is the key of the choice, None for none."""
 
+    YIELDS = True
     HELP = "Choose with the arrows and `enter`; `escape` changes nothing."
     DEFAULT_CSS = """
     Chooser #box { width: auto; min-width: 60; max-width: 90%; }

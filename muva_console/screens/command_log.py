@@ -32,6 +32,7 @@ _GOOD = ("exit 0", "ok", "done", "2", "3")
 class CommandLogScreen(Dialog[None]):
     """The newest first; `y` copies the line."""
 
+    YIELDS = True
     HELP = "All that the console ran for you, the newest first, secrets taken out. `y` copies a line."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "copy", id="log.copy", tooltip="Copy the command"),

@@ -34,6 +34,7 @@ LEGEND = (
 class HelpScreen(Dialog[None]):
     """The keys of what had focus when it was asked for."""
 
+    YIELDS = True
     HELP = "This is the help."
     DEFAULT_CSS = """
     HelpScreen #help { max-height: 80vh; }

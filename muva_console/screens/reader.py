@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Reader(Dialog[None]):
     """Reads one thing whole."""
 
+    YIELDS = True
     HELP = "One thing, whole. `y` copies the command behind it, `Y` all of the text, `escape` goes back."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy(0)", "copy", id="reader.copy", tooltip="Copy the command behind it"),

@@ -33,11 +33,14 @@ class Dialog(ModalScreen[T | None], Generic[T]):
 
     DEAF = 0.0
     """Seconds in which keys are not taken."""
+    YIELDS = False
+    """Whether it gives way to an emergency: it only shows something, and nothing is asked or under way."""
 
     HORIZONTAL_BREAKPOINTS = WIDTHS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "close", "back", id="dialog.close", tooltip="Close this, change nothing"),
         Binding("ctrl+q", "app.quit", "leave", show=False, id="dialog.quit"),
+        Binding("exclamation_mark", "emergency", "emergency", show=False, id="dialog.emergency"),
     ]
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background 60%; }
@@ -97,6 +100,14 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     def action_close(self) -> None:
         """Close without an answer."""
         self.dismiss(None)
+
+    async def action_emergency(self) -> None:
+        """Give way: close, and look what is wrong. Where something is asked or under way it stays."""
+        if self.YIELDS:
+            self.dismiss(None)
+            self.app.call_later(self.app.run_action, "emergency")
+        else:
+            self.app.bell()
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
         """Close with an answer, once: a key pressed twice answers nothing that comes after."""

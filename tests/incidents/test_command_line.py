@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from muva_console.cli.incident_parts import moment_of
+from muva_console.cli.moments import moment_of
 from muva_console.drill import faults
 from muva_console.drill.state import Estate
 from muva_console.ops.operations import EventKind

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from msgspec import structs
 
 from muva_console.ops.checks import CheckContext, find, run_together, tell
-from muva_console.ops.diagnosis import probes, probes_ground, probes_reach
+from muva_console.ops.diagnosis import probes, probes_done, probes_ground, probes_reach
 from muva_console.ops.diagnosis.model import Diagnosis, ProbeState
 from muva_console.ops.diagnosis.probes import Seen
 from muva_console.ops.diagnosis.scenarios import missing, rank
@@ -38,12 +38,13 @@ OWN: dict[str, tuple[str, Probe]] = {
     "status-page": ("Provider's status", probes_reach.status_page),
     "elsewhere": ("GitHub", probes_reach.elsewhere),
     "what-changed": ("What changed lately", probes.changed),
+    "done-lately": ("What was done lately", probes_done.done_lately),
 }
 """The diagnosis's own probes, beside the health checks: what each is called, and who asks."""
 ORDER = (
     "api-health", "dns", "certificate", "ssh", HOST_HEALTH, "processes", "log-patterns", "resources",
     "kernel", "port", "database", "database-from-host", "critical-tables", "migrations", "variables",
-    "dependencies", "status-page", "elsewhere", "performance", "what-changed",
+    "dependencies", "status-page", "elsewhere", "performance", "what-changed", "done-lately",
 )  # fmt: skip
 """From the outside in, as the playbook has it: the order on the screen. All are begun at once."""
 BY_SSH = frozenset(
@@ -55,7 +56,7 @@ BY_SSH = frozenset(
 
 def probes_of(ctx: CheckContext) -> tuple[str, ...]:
     """The probes that have anything to look at in an environment, in their order."""
-    known = set(applicable(ctx, ALL))
+    known = {*applicable(ctx, ALL), "done-lately"}
     if ctx.environment.url is not None:
         known |= {"dns"}
     if ctx.hosts:
