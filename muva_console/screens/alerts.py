@@ -86,6 +86,7 @@ class AlertsScreen(Dialog[None]):
         rows.sort(key=lambda row: (not row.wants_somebody(board.now()), row.level.value != "fail"))
         self._rows = {f"{row.environment}\0{row.key}": row for row in rows}
         asked = any(one is not None for one in rounds)
+        errors = [error for name in board.names if (error := board.alerts(name).error) is not None]
         empty = [Content("No alert: every service is up, and no error pattern is alarming.")]
         unknown = [text for one in rounds if one is not None for text in one.unknown]
         if unknown:
@@ -93,7 +94,12 @@ class AlertsScreen(Dialog[None]):
                 Content.styled("? no alert, and not all could be looked at", "$t-unknown"),
                 *(muted(f"  {text}") for text in unknown[:6]),
             ]
-        if not asked:
+        if errors:
+            empty = [
+                Content.styled("? the alerts cannot be looked at", "$t-unknown"),
+                *(muted(f"  {line}") for line in errors[0].lines()),
+            ]
+        elif not asked:
             empty = [muted("◐ not looked yet: the first look comes with the first readings")]
         shown = [Row(key, self._cells(row)) for key, row in self._rows.items()]
         self.query_one(Table).fill(shown, empty=empty)

@@ -50,6 +50,17 @@ def test_one_good_answer_does_not_end_it_and_two_do() -> None:
     assert services.healthy("api-health")
 
 
+def test_a_console_that_has_just_begun_to_look_ends_nothing_at_its_first_good_look() -> None:
+    services, _ = followed(Level.OK)
+    assert not services.healthy("api-health")
+    assert services.may_be_healthy("api-health")
+    services, _ = followed(Level.OK, Level.UNKNOWN, Level.OK)
+    assert not services.healthy("api-health")
+    services, _ = followed(Level.OK, Level.OK)
+    assert services.healthy("api-health")
+    assert not services.may_be_healthy("api-health")
+
+
 def test_three_warnings_are_a_warning_and_what_is_not_known_is_neither() -> None:
     (alert,) = followed(Level.WARN, Level.WARN, Level.WARN)[1]
     assert alert.level is Level.WARN

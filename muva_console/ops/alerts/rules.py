@@ -46,8 +46,13 @@ class Services:
 
     def __init__(self, settings: Health) -> None:
         self._thresholds = (settings.failure_threshold, settings.recovery_threshold)
+        self._recovery = settings.recovery_threshold
         self._failing: dict[str, StateTracker] = {}
         self._warning: dict[str, StateTracker] = {}
+        self._good: dict[str, int] = {}
+        """Good looks in a row, by check: one that has just begun to look ends no alert of somebody else's
+        sooner than it would its own.
+        """
 
     def take(self, report: HealthReport, mono: float) -> None:
         """Observe a report of `mono` (time.monotonic())."""
@@ -56,6 +61,7 @@ class Services:
             self._tracker(self._failing, check).observe(level, mono, report.at)
             bad = Level.FAIL if level is Level.WARN else level
             self._tracker(self._warning, check).observe(bad, mono, report.at)
+            self._good[check] = self._good.get(check, 0) + 1 if level is Level.OK else 0
 
     def _tracker(self, of: dict[str, StateTracker], check: str) -> StateTracker:
         return of.setdefault(check, StateTracker(*self._thresholds))
@@ -76,7 +82,13 @@ class Services:
     def healthy(self, check: str) -> bool:
         """Whether a check is well, by the thresholds in both directions."""
         one = self._warning.get(check)
-        return one is not None and not one.state.is_down and one.state.failures == 0
+        if one is None or one.state.is_down or one.state.failures:
+            return False
+        return self._good.get(check, 0) >= self._recovery
+
+    def may_be_healthy(self, check: str) -> bool:
+        """Whether another good look or two would make a check well."""
+        return 0 < self._good.get(check, 0) < self._recovery
 
     def noticed(self, report: HealthReport) -> tuple[Noticed, ...]:
         """What is down, or warns as often in a row as makes a failure one."""

@@ -86,6 +86,8 @@ class Watch:
             ),
             *missing,
         ]
+        if not report.findings:
+            unknown.append(f"{self._of.name} has no address, no host and no database: nothing was looked at")
         return Looked(
             environment=self._of.name,
             noticed=tuple(noticed),
@@ -95,11 +97,16 @@ class Watch:
         )
 
     async def settle(self) -> Looked:
-        """Look so often that what fails is down or well by the thresholds of [health]."""
+        """Look so often that what fails is down or well by the thresholds of [health], and what was down
+        before is well again.
+        """
         settings = self._workspace.config.health
         looked = await self.look()
+        known = await self._alerts.open(self._of.name)
+        services = [one.key.partition("/")[2] for one in known if one.source is Source.SERVICE]
         for _ in range(settings.failure_threshold + settings.recovery_threshold - 1):
-            if not self._services.undecided:
+            ending = any(self._services.may_be_healthy(check) for check in services)
+            if not self._services.undecided and not ending:
                 break
             await asyncio.sleep(BETWEEN)
             looked = await self.look()

@@ -2,7 +2,7 @@
 
 Entries are written here first and wait until the shared journal has them. Where others were faster, those
 that wait are put behind theirs, as a rebase does: the text of each stays as it is, its place, what it refers
-to and its hash are made anew. What says the same is the same entry (`content_of`), so nothing comes twice.
+to and its hash are made anew. One that was sent and whose answer was lost is found there with its own hash.
 Everything here blocks and belongs on the writer's thread.
 """
 
@@ -102,14 +102,9 @@ def _rebase(connection: sqlite3.Connection, others: Sequence[Row]) -> None:
         if guard is not None:
             connection.execute(guard[0])
     connection.executemany(_INSERT, others)
-    there = {content_of(row): row[_ID] for row in others}
     moved: dict[int, int] = {}
     seq, previous = others[-1][_ID], others[-1][_HASH]
     for row in mine:
-        known = there.get(content_of(row))
-        if known is not None:
-            moved[row[_ID]] = known
-            continue
         seq += 1
         values = dict(zip(COLUMNS, row, strict=False))
         ref = values["ref"]
