@@ -244,3 +244,12 @@ def test_what_is_told_stands_where_it_came_in_the_log() -> None:
     assert later == [("output", "line 2"), ("seen", "well"), ("output", "after")], "from an offset on"
     hostile = list(_in_order(b"1\t999999\tphase\t\x1b[31mx\x07\n", b"\x1b]0;title\x07", 0))
     assert not any(ord(character) < 32 for one in hostile for character in one.text)
+
+
+@pytest.mark.parametrize("well", [True, False], ids=["well", "refused"])
+def test_what_pm2_prints_is_told_where_it_would_not(site: Site, well: bool) -> None:
+    table = "printf '│ id │ name │\\n'"
+    kept = f"cp dist/commit {site.running}"
+    site.lay(restart=f"{table} && {kept}" if well else f"{table}; {kept}; exit 3")
+    assert site.run() == ("rolled-back" if well else "broken")
+    assert ("│ id │ name │" in (site.job / "log").read_text()) is not well

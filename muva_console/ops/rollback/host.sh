@@ -171,7 +171,8 @@ unflip() {
 
 restarted() {
   phase "$1" "the processes are restarted"
-  timeout -k 10 120 sh -c "$restart"
+  # PM2 prints its table as wide as it likes: it is told where it would not
+  timeout -k 10 120 sh -c "$restart" > "$job/restart" || { cat "$job/restart"; return 1; }
 }
 
 # Several answers in a row, and the processes the same from the first of them to the last.
