@@ -71,6 +71,15 @@ def test_the_cause_comes_first(id: str) -> None:
     assert rank(msgspec.structs.replace(WELL, **TABLE[id]))[0].id == id
 
 
+def test_a_database_that_has_a_connection_for_us_and_none_for_the_application_is_the_cause() -> None:
+    facts = {"web": False, "local": False, "dependency": False, "told_database": False}
+    found = rank(msgspec.structs.replace(WELL, **facts))
+    assert found[0].id == "database-unresponsive"
+    assert "it answers us, and the application gets nothing of it" in found[0].supports
+    assert found[0].confidence != "very likely"  # it had connections left when it was asked
+    assert "dependency-down" not in [one.id for one in found]
+
+
 @given(st.sampled_from(["web", "ssh", "pm2", "stopped", "database", "slow", "errors", "disk_full"]))
 def test_what_is_not_known_is_never_healthy(name: str) -> None:
     assert rank(msgspec.structs.replace(WELL, **{name: None})) == ()
@@ -89,6 +98,8 @@ def test_what_is_not_known_is_never_healthy(name: str) -> None:
         ),
         ({"web": False, "local": False, "tables": None}, "migration-failed"),
         ({"cpu": True}, "cpu-saturated"),
+        # what hangs on the database is down with it
+        ({"web": False, "local": False, "dependency": False, "told_database": False}, "dependency-down"),
     ],
 )
 def test_nothing_is_said_on_half_the_evidence(facts: dict[str, Any], not_first: str) -> None:

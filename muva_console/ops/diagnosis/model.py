@@ -39,7 +39,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     slow: bool | None = None
     errors: bool | None = None
     dependency: bool | None = None
-    """Every service that it names, and that is configured, answers."""
+    """Every service that it names, and that is configured, answers; the database is none of them."""
+    told_database: bool | None = None
+    """Whether the application gets what it wants of the database, as it says itself."""
     tables: bool | None = None
     """The critical tables are there."""
     cpu: bool | None = None

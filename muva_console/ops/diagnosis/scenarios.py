@@ -179,14 +179,22 @@ def _database_connectivity(facts: Facts, found: Found) -> Scenario | None:
 
 
 def _database_unresponsive(facts: Facts, found: Found) -> Scenario | None:
-    if not facts.database or facts.database_free is not False:
+    taken = facts.database_free is False
+    if not facts.database or not (taken or facts.told_database is False):
         return None
     return _made(
         "database-unresponsive",
         "The database is exhausted or blocked",
-        ["it answers, and its connections or locks are taken", _reported(facts)],
-        sure=True,
-        against=[_if(_up(facts) and not facts.slow, "the application answers as fast as ever")],
+        [
+            _if(taken, "it answers, and its connections or locks are taken"),
+            _if(not taken, "it answers us, and the application gets nothing of it"),
+            _reported(facts),
+        ],
+        sure=taken,
+        against=[
+            _if(_up(facts) and not facts.slow, "the application answers as fast as ever"),
+            _if(not taken, "when it was asked, it had connections left"),
+        ],
         apart="who blocks whom, and who has the connections: muva health, database",
     )
 
@@ -248,7 +256,8 @@ def _missing_configuration(facts: Facts, found: Found) -> Scenario | None:
 
 
 def _dependency_down(facts: Facts, found: Found) -> Scenario | None:
-    if not facts.database or facts.dependency is not False:
+    # what hangs on the database is down with it: that is no second cause
+    if not facts.database or facts.dependency is not False or facts.told_database is False:
         return None
     return _made(
         "dependency-down",

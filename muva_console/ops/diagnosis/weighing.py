@@ -79,6 +79,7 @@ async def facts_of(ctx: CheckContext, done: dict[str, tuple[Finding, ...]], seen
         slow=(failing and not erring) if sampled else None,
         errors=erring if sampled else None,
         dependency=_level(f for f in done.get("dependencies", ()) if f.subject.lower() not in _DATABASE),
+        told_database=_level(f for f in done.get("dependencies", ()) if f.subject.lower() in _DATABASE),
         tables=_tables(ctx),
         cpu=_saturated(ctx),
         taken_by=seen.taken_by,
