@@ -77,6 +77,7 @@ def _when(at: datetime, now: datetime) -> str:
     """``09:00 (5 h)``, with the day where it is not today's; UTC."""
     from datetime import UTC
 
-    told = at.astimezone(UTC)
-    day = "" if told.date() == now.astimezone(UTC).date() else f"{told:%a %d} "
+    told, today = at.astimezone(UTC), now.astimezone(UTC).date()
+    far = (told.date() - today).days
+    day = "" if not far else f"{told:%a %d} " if far < 7 else f"{told:%d %b} "
     return f"{day}{told:%H:%M} UTC, {short(max(0.0, (at - now).total_seconds()))}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from muva_console.ops.metrics.reading import Told
 
 FIGURES = (
-    Column("figure", 30, keep=100),
+    Column("figure", 31, keep=100),
     Column("value", 14, align="right", keep=95),
     Column("n", 5, align="right", keep=90),
     Column("", 8, keep=80),

@@ -27,6 +27,8 @@ WINDOWS = {
 """What `w` goes through."""
 PLACES = 120
 """Stretches that a window is read in: as many columns of dots as a panel of 70 cells has."""
+_BOTH = 8
+"""Lines that both answer times want, with the marks and the figures below them."""
 _NAMES = {API: "api", DATABASE: "database"}
 _GLYPHS = {"deployment": "▲", "rollback": "↩", "incident": "✖"}
 
@@ -75,6 +77,8 @@ def back_lines(back: Back, width: int, height: int) -> list[Content]:
             Content(f"Nothing is kept of {back.environment} for this window."),
             muted("What the console and muva monitor see is kept from now on."),
         ]
+    if height < _BOTH:
+        told = told[:1]
     foot = [*_marks_named(back, width)][: max(0, height - 8)]
     each = max(3, (height - 2 - len(foot)) // len(told))
     lines: list[Content] = []

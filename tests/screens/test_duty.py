@@ -50,6 +50,8 @@ def test_the_window_and_the_rota_with_their_ends() -> None:
     assert "on call  nobody" in told(later, on_call=OnCall(shifts=(shift,)))
     friday = datetime(2025, 11, 7, 10, 0, tzinfo=UTC)
     assert "closed until Mon 10 09:00 UTC" in told(friday, window=window)
+    long = Shift(name="@eve", start="2025-11-01T00:00+00:00", end="2025-12-01T08:00+00:00")
+    assert "@eve until 01 Dec 08:00 UTC" in told(at, on_call=OnCall(shifts=(long,)))
 
 
 def test_a_freeze_is_called_one() -> None:
