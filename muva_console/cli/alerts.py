@@ -105,7 +105,8 @@ def _show(told: Round, *, errors_only: bool, as_json: bool, line: bool) -> None:
         return
     stamp = f"{told.at:%H:%M:%SZ}  " if line else ""
     count = f"{len(rows)} alerts" if len(rows) != 1 else "1 alert"
-    click.echo(f"{stamp}{_GLYPHS[level]} {told.environment}: {count if rows else 'no alert'}")
+    none = "no alert" if level is Level.OK else "no alert was seen, and not all could be looked at"
+    click.echo(f"{stamp}{_GLYPHS[level]} {told.environment}: {count if rows else none}")
     for row in rows:
         click.echo(f"  {_GLYPHS[row.level]} {row.title}")
         click.echo(f"      {row.key}{said_of(row)}")

@@ -10,6 +10,8 @@ import click
 from msgspec import to_builtins
 
 from muva_console.cli.base import Invocation, environment_of, print_json, wait
+from muva_console.cli.base import tell as tell_error
+from muva_console.ops.errors import OpsError
 from muva_console.ops.readings import Exit, utc_now
 
 if TYPE_CHECKING:
@@ -25,14 +27,18 @@ def tell_past(invocation: Invocation, environment: str | None, since: datetime, 
 
         until = utc_now()
         if since >= until:
-            raise click.UsageError("--since lies in the past")
+            raise click.UsageError("--since must lie in the past")
         async with invocation.workspace() as workspace:
             of = environment_of(workspace, environment)
             history = workspace.history
-            pasts = await asyncio.gather(*(history.past(of.name, one, since, until) for one in KEPT))
             target = of.config.thresholds.availability
-            budget = await history.budget(of.name, target, until)
-            marks = await read_marks(workspace.journal, of.name, since, until)
+            try:
+                pasts = await asyncio.gather(*(history.past(of.name, one, since, until) for one in KEPT))
+                budget = await history.budget(of.name, target, until)
+                marks = await read_marks(workspace.journal, of.name, since, until)
+            except OpsError as error:
+                tell_error(error)
+                return Exit.CANNOT_TELL
         if as_json:
             print_json(
                 {

@@ -180,3 +180,21 @@ async def test_a_week_of_deployments_has_the_figures_that_were_reckoned_by_hand(
     assert json.loads(
         (await muva("metrics", "report", "--env", "production", "--format", "json", config=config)).out
     )
+
+
+async def test_what_cannot_be_told_is_told_so(estate: Estate, muva: Muva, tmp_path: Path) -> None:
+    config = own_journal(estate, tmp_path)
+    dev = await muva("alerts", "--env", "dev", config=config)
+    assert dev.status == 3
+    assert "not all could be looked at" in dev.out
+    assert "nothing was looked at" in dev.err
+    (tmp_path / "journal").mkdir(exist_ok=True)
+    (tmp_path / "journal" / "history.db").write_bytes(b"no database at all" * 100)
+    seen = await muva("monitor", "--env", "production", "--count", "1", "--json", config=config)
+    assert seen.status == 0  # looking goes on
+    assert "the history cannot be written" in seen.err
+    past = await muva("health", "--env", "production", "--since", "1h", config=config)
+    assert past.status == 3
+    assert "moved away" in past.err
+    assert (await muva("health", "--env", "production", "--since", "2030-01-01", config=config)).status == 2
+    assert (await muva("monitor", "--serve", "nowhere", "--count", "1", config=config)).status == 2
