@@ -14,7 +14,7 @@ from muva_console.ops.alerts.fold import fold
 from muva_console.ops.alerts.model import Alert, Noticed, Source
 from muva_console.ops.errors import ConfigError, Refused
 from muva_console.ops.identity import Engineer
-from muva_console.ops.journal import Draft, Filter, Journal, no_redaction
+from muva_console.ops.journal import Draft, Entry, Filter, Journal, no_redaction
 from muva_console.ops.readings import Level, utc_now
 
 NOTICED = Noticed(
@@ -112,6 +112,28 @@ async def test_one_that_was_never_raised_can_be_silenced_beforehand(two: tuple[A
     assert alert.silenced(utc_now())
     with pytest.raises(Refused, match="no alert's key"):
         named("production", "anything")
+
+
+async def test_what_was_read_is_not_read_again_and_what_others_say_is_seen(
+    two: tuple[Alerts, Alerts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, other = two
+    alert = await raised(desk)
+    read: list[int] = []
+    whole = Journal.read
+
+    async def counted(self: Journal, wanted: Filter | None = None) -> list[Entry]:
+        found = await whole(self, wanted)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(Journal, "read", counted)
+    assert (await desk.open())[0].key == alert.key
+    assert (await desk.open())[0].key == alert.key
+    assert read == [1, 0]
+    await other.ack(alert, "mine")
+    assert (await desk.open())[0].acked_by == "eve"
+    assert read[-1] == 1
 
 
 async def test_an_alert_is_found_by_a_part_of_its_key(two: tuple[Alerts, Alerts]) -> None:

@@ -29,11 +29,20 @@ class Alerts:
     def __init__(self, journal: Journal) -> None:
         """Nothing is read yet."""
         self._journal = journal
+        self._read: dict[str | None, tuple[dict[tuple[str, str], Alert], int]] = {}
+        """By environment (None for all): what was folded so far, and up to which entry. Who looks every half
+        minute for a year does not read a year each time.
+        """
 
     async def all(self, environment: str | None = None) -> dict[tuple[str, str], Alert]:
         """Every alert there ever was, by environment and key."""
-        entries = await self._journal.read(Filter(environment=environment, kinds=(KIND,), limit=None))
-        return fold(entries)
+        known, last = self._read.get(environment, ({}, 0))
+        wanted = Filter(environment=environment, kinds=(KIND,), after=last or None, limit=None)
+        entries = await self._journal.read(wanted)
+        if entries:
+            known, last = fold(entries, known.values()), entries[-1].id
+            self._read[environment] = (known, last)
+        return dict(known)
 
     async def open(self, environment: str | None = None) -> tuple[Alert, ...]:
         """Those that hold now, the worst first, then the oldest."""
