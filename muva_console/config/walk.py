@@ -46,7 +46,8 @@ class Mistake(Struct, frozen=True, kw_only=True):
         """``muva.toml:12: [environments.staging] url: expected …``."""
         at = f"{file}:{line}" if line else file
         where = name_of(self.place)
-        return f"{at}: {where}: {self.text}" if where else f"{at}: {self.text}"
+        text = sanitise_line(self.text)  # it may quote names of the file, and those may hold anything
+        return f"{at}: {where}: {text}" if where else f"{at}: {text}"
 
 
 def name_of(place: Place) -> str:

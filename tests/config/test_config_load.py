@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from muva_console.config.load import LoadedConfig, check_document, load, parse
@@ -424,6 +424,7 @@ _documents = st.dictionaries(
 )
 
 
+@example({"hosts": {"": {"jump": "0"}, "\x1f": []}})  # every name is listed, what is no name too
 @given(_documents)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_document_does_anything_but_load_or_raise_config_error(document: dict[str, Any]) -> None:
