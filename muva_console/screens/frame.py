@@ -171,6 +171,8 @@ class Frame(Screen[None]):
     def draw_frame(self) -> None:
         """Draw the band and the modes anew."""
         app = self.console_app
+        if not self.query(Band):  # it is on its way in or out
+            return
         self.query_one(Band).show(band_state(self.board, self.environment, app.engineer_label, app.alarm))
         self.query_one(ModeBar).show(pace=app.pace(), crumbs=self.crumbs())
 

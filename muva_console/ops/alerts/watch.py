@@ -66,6 +66,14 @@ class Watch:
         self._last: HealthReport | None = None
         self._logged: tuple[Logged | None, list[str]] = (None, [])
         self._logged_at = float("-inf")
+        self._ill = float("-inf")
+        """When a check last failed (time.monotonic())."""
+
+    def _recently_ill(self) -> bool:
+        """Whether something fails, or has within the window: what the logs say then is that, in other words.
+        What goes on afterwards is an alert then; a critical one is at once.
+        """
+        return time.monotonic() - self._ill < float(self._settings.within)
 
     async def look(self, *, health: Callable[[], Awaitable[HealthReport]] | None = None) -> Looked:
         """Look once at the services and the logs, side by side. Never raises for what cannot be reached."""
@@ -75,9 +83,14 @@ class Watch:
             self._services.take(report, time.monotonic())
             self._last = report
         noticed = list(self._services.noticed(report))
+        if any(one.level is Level.FAIL for one in report.findings):
+            self._ill = time.monotonic()
         if events is not None:
             deployed = await self._deployed()
-            noticed += alarming_patterns(self._of.name, events, self._settings, self._critical, deployed)
+            patterns = alarming_patterns(self._of.name, events, self._settings, self._critical, deployed)
+            noticed += (
+                patterns if not self._recently_ill() else [p for p in patterns if p.level is Level.FAIL]
+            )
         unknown = [
             *(
                 f"{one.title or one.check}: {one.summary}"
