@@ -20,7 +20,7 @@ from muva_console.ops.journal.schema import transaction
 
 Row = tuple[Any, ...]
 """COLUMNS and the hash."""
-_ID, _REF, _PREVIOUS, _HASH = 0, COLUMNS.index("ref"), COLUMNS.index("prev_hash"), len(COLUMNS)
+_ID, _HASH = 0, len(COLUMNS)
 _PLACED = {"id", "ref", "prev_hash"}
 _INSERT = f"INSERT INTO entry ({', '.join(COLUMNS)}, hash) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"  # noqa: S608
 _GUARD = "entry_is_never_removed"

@@ -90,36 +90,44 @@ class Sharing:
         raises; never for a shared journal that cannot be reached.
         """
         async with self._alone():
-            session = await self._reached()
-            if session is None:
-                return await work()
-            try:
-                await session.execute("BEGIN", timeout=TAKE)
-                await session.fetch("SELECT pg_catalog.pg_advisory_xact_lock($1)", LOCK, timeout=TAKE)
-                await self._take_in(session, local)
-            except OpsError as error:
-                await self._lost(error)
-                return await work()
-            except BaseException:
-                await self._drop()
-                raise
+            session = await self._locked(local)
             try:
                 done = await work()
+                if session is not None:
+                    await self._give(session, local)
             except BaseException:
                 await self._drop()  # the server rolls back, and gives the lock away
                 raise
-            try:
-                last = await self._send(session, local)
-                await session.execute("COMMIT", timeout=TAKE)
-                if last:
-                    await local(lambda connection: replica.confirm(connection, self._name, last))
-                self._well()
-            except OpsError as error:
-                await self._lost(error)  # it is written here, and waits
-            except BaseException:
-                await self._drop()
-                raise
             return done
+
+    async def _locked(self, local: Local) -> PostgresSession | None:
+        """A transaction that has the lock, everything of others taken in; None where that cannot be had."""
+        session = await self._reached()
+        if session is None:
+            return None
+        try:
+            await session.execute("BEGIN", timeout=TAKE)
+            await session.fetch("SELECT pg_catalog.pg_advisory_xact_lock($1)", LOCK, timeout=TAKE)
+            await self._take_in(session, local)
+        except OpsError as error:
+            await self._lost(error)
+            return None
+        except BaseException:
+            await self._drop()
+            raise
+        return session
+
+    async def _give(self, session: PostgresSession, local: Local) -> None:
+        """Send what waits and end the transaction. What cannot be sent is written here, and waits."""
+        try:
+            last = await self._send(session, local)
+            await session.execute("COMMIT", timeout=TAKE)
+            if last:
+                await local(lambda connection: replica.confirm(connection, self._name, last))
+        except OpsError as error:
+            await self._lost(error)
+        else:
+            self._well()
 
     async def fresh(self, local: Local) -> None:
         """Take in what others have written, unless that was done just now. Never raises for a shared journal
