@@ -98,16 +98,17 @@ class Caretaker:
 
     async def look_at_history(self) -> None:
         """How the environments have been over the last week, for the Overview."""
-        from muva_console.screens.past import read_kept
+        from muva_console.ops.monitoring.back import read_weeks
 
-        board = self._app.board
+        app = self._app
+        board = app.board
         names = [
             name for name in self._app.workspace.environments if board.topics("health", environment=name)
         ]
         try:
-            board.kept = await read_kept(self._app, names)
+            board.weeks = await app.ask_ops(lambda: read_weeks(app.workspace, names, app.now()))
         except OpsError as error:
-            board.kept = {}
+            board.weeks = {}
             if str(error) != self._history_told:
                 self._app.tell("\n".join(error.lines()), title="The history", severity="warning", timeout=15)
             self._history_told = str(error)

@@ -19,6 +19,7 @@ from muva_console.cli.base import (
     wait,
     wait_while_read,
 )
+from muva_console.cli.lines import glyph
 from muva_console.ops.readings import Exit, Level, utc_now
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 WARNED = 4
 """Exit status where nothing fails and something warns."""
-_GLYPHS = {Level.FAIL: "✖", Level.WARN: "▲", Level.UNKNOWN: "?", Level.OK: "●"}
 
 
 @click.group(invoke_without_command=True)
@@ -106,10 +106,10 @@ def _show(told: Round, *, errors_only: bool, as_json: bool, line: bool) -> None:
     stamp = f"{told.at:%H:%M:%SZ}  " if line else ""
     count = f"{len(rows)} alerts" if len(rows) != 1 else "1 alert"
     none = "no alert" if level is Level.OK else "no alert was seen, and not all could be looked at"
-    click.echo(f"{stamp}{_GLYPHS[level]} {told.environment}: {count if rows else none}")
+    click.echo(f"{stamp}{glyph(level)} {told.environment}: {count if rows else none}")
     for row in rows:
-        click.echo(f"  {_GLYPHS[row.level]} {row.title}")
-        click.echo(f"      {row.key}{said_of(row)}")
+        click.echo(f"  {glyph(row.level)} {row.title}")
+        click.echo(f"      {row.key}{_said(row)}")
         for text in row.evidence[:3]:
             click.echo(f"      {text}")
     for text in told.unknown:
@@ -125,18 +125,15 @@ def row_data(row: Row) -> dict[str, Any]:
     return {**data, "kept": alert, "wants_somebody": row.wants_somebody(utc_now())}
 
 
-def said_of(row: Row) -> str:
-    """What was said of an alert, for the end of a line."""
-    parts = []
-    if row.since is not None:
-        parts.append(f"since {row.since:%Y-%m-%d %H:%M} UTC")
+def _said(row: Row) -> str:
+    """Since when, and what was said of an alert, for the end of a line."""
+    from muva_console.ops.alerts.words import said_of
+
+    parts = [f"since {row.since:%Y-%m-%d %H:%M} UTC"] if row.since is not None else []
     if not row.seen:
         parts.append("not seen by this look")
-    alert = row.alert
-    if alert is not None and alert.open and alert.acked_by:
-        parts.append(f"seen to by {alert.acked_by}{f': {alert.note}' if alert.note else ''}")
-    if alert is not None and alert.silence is not None and alert.silenced(utc_now()):
-        parts.append(f"silenced until {alert.silence.until:%m-%d %H:%M} UTC: {alert.silence.reason}")
+    if row.alert is not None:
+        parts += said_of(row.alert, utc_now())
     return f"  ({'; '.join(parts)})" if parts else ""
 
 
@@ -169,12 +166,12 @@ def list_(invocation: Invocation, environment: str | None, every: bool, as_json:
 
 def kept_line(one: Alert) -> str:
     """An alert as the journal has it, in a line."""
+    from muva_console.ops.alerts.words import said_of
+
     state = "open" if one.open else "over" if one.raised_at is not None else "not raised"
     when = f" {one.raised_at:%Y-%m-%d %H:%M}" if one.raised_at is not None else ""
-    more = f"  seen to by {one.acked_by}" if one.open and one.acked_by else ""
-    if one.silence is not None and one.silenced(utc_now()):
-        more += f"  silenced until {one.silence.until:%Y-%m-%d %H:%M} UTC: {one.silence.reason}"
-    return f"{_GLYPHS[one.level]} {one.environment:<10} {state}{when}  {one.key}  {one.title}{more}"
+    more = "".join(f"  {text}" for text in said_of(one, utc_now()))
+    return f"{glyph(one.level)} {one.environment:<10} {state}{when}  {one.key}  {one.title}{more}"
 
 
 @alerts.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,31 +10,33 @@ from msgspec import to_builtins
 
 from muva_console.cli.base import Invocation, environment_of, print_json, wait
 from muva_console.cli.base import tell as tell_error
+from muva_console.cli.lines import glyph
 from muva_console.ops.errors import OpsError
-from muva_console.ops.readings import Exit, utc_now
+from muva_console.ops.health.words import floored
+from muva_console.ops.readings import Exit, Level, utc_now
 
 if TYPE_CHECKING:
-    from muva_console.ops.monitoring.model import Budget, Mark, Past
+    from muva_console.ops.monitoring.back import Back
+    from muva_console.ops.monitoring.model import Past
+
+
+PLACES = 60
+"""Stretches of a window that `--json` tells."""
 
 
 def tell_past(invocation: Invocation, environment: str | None, since: datetime, *, as_json: bool) -> int:
     """Print it. Exit status: 0 told, 3 nothing was kept or it cannot be read."""
 
     async def tell() -> int:
-        from muva_console.ops.monitoring.marks import read_marks
-        from muva_console.ops.monitoring.model import KEPT
+        from muva_console.ops.monitoring.back import read_back
 
         until = utc_now()
         if since >= until:
             raise click.UsageError("--since must lie in the past")
         async with invocation.workspace() as workspace:
             of = environment_of(workspace, environment)
-            history = workspace.history
-            target = of.config.thresholds.availability
             try:
-                pasts = await asyncio.gather(*(history.past(of.name, one, since, until) for one in KEPT))
-                budget = await history.budget(of.name, target, until)
-                marks = await read_marks(workspace.journal, of.name, since, until)
+                back = await read_back(workspace, of.name, since, until, PLACES)
             except OpsError as error:
                 tell_error(error)
                 return Exit.CANNOT_TELL
@@ -43,18 +44,18 @@ def tell_past(invocation: Invocation, environment: str | None, since: datetime, 
             print_json(
                 {
                     "environment": of.name,
-                    "series": {past.series: _data(past) for past in pasts},
+                    "series": {past.series: _data(past) for past in back.pasts},
                     "budget": {
-                        **to_builtins(budget),
-                        "availability": budget.availability,
-                        "left": budget.left,
+                        **to_builtins(back.budget),
+                        "availability": back.budget.availability,
+                        "left": back.budget.left,
                     },
-                    "marks": to_builtins(marks),
+                    "marks": to_builtins(back.marks),
                 }
             )
         else:
-            _print(of.name, pasts, budget, marks)
-        return Exit.OK if any(past.known for past in pasts) else Exit.CANNOT_TELL
+            _print(back)
+        return Exit.OK if any(past.known for past in back.pasts) else Exit.CANNOT_TELL
 
     return wait(tell)
 
@@ -64,7 +65,8 @@ def _data(past: Past) -> dict[str, Any]:
     return {**data, "availability": past.availability}
 
 
-def _print(environment: str, pasts: list[Past], budget: Budget, marks: tuple[Mark, ...]) -> None:
+def _print(back: Back) -> None:
+    pasts, budget, environment = back.pasts, back.budget, back.environment
     first = min((past.first for past in pasts if past.first is not None), default=None)
     if first is None:
         click.echo(f"{environment}: nothing was kept: the console or muva monitor keeps what they see")
@@ -84,7 +86,7 @@ def _print(environment: str, pasts: list[Past], budget: Budget, marks: tuple[Mar
             if value is not None
         )
         click.echo(
-            f"  {past.series:<12} {share * 100:.2f} % of {past.known} looks were well, "
+            f"  {past.series:<12} {floored(share)} of {past.known} looks were well, "
             f"{past.failed} failed, {past.slow} slow  {times}"
         )
     if budget.left is not None:
@@ -92,5 +94,6 @@ def _print(environment: str, pasts: list[Past], budget: Budget, marks: tuple[Mar
             f"  error budget {budget.left * 100:.0f} % left: {budget.target * 100:g} % of the looks of "
             f"{budget.days} days are to be well"
         )
-    for mark in marks:
-        click.echo(f"  {'●' if mark.good else '✖'} {mark.at:%Y-%m-%d %H:%M} {mark.kind} {mark.text}")
+    for mark in back.marks:
+        sign = glyph(Level.OK if mark.good else Level.FAIL)
+        click.echo(f"  {sign} {mark.at:%Y-%m-%d %H:%M} {mark.kind} {mark.text}")

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from muva_console.config.calendar import read_moment
 from muva_console.ops.alerts.desk import Alerts
 from muva_console.ops.alerts.model import Alert
+from muva_console.ops.alerts.words import said_of
 from muva_console.ops.backups import find_backups, spell_size
 from muva_console.ops.deploys.record_act import told_line
 from muva_console.ops.errors import OpsError
 from muva_console.ops.health.report import HealthReport
+from muva_console.ops.health.words import floored
 from muva_console.ops.incidents.desk import Desk
 from muva_console.ops.incidents.model import Incident
 from muva_console.ops.markdown import as_text
@@ -29,12 +30,12 @@ from muva_console.ops.process_findings import spell
 from muva_console.ops.readings import Level, Verdict, utc_now
 from muva_console.ops.release.calendar import State, read_window
 from muva_console.ops.release.records import Deployment, read_deployments
+from muva_console.ops.release.rota import on_call_at
 from muva_console.ops.runbooks.run import Run, Word
 from muva_console.ops.walking.runs import list_runs, read_run
 
 if TYPE_CHECKING:
-    from muva_console.config.release import Shift as RotaShift
-    from muva_console.config.release import Window
+    from muva_console.config.release import OnCall, Window
     from muva_console.ops.workspace import Workspace
 
 _NONE = "none"
@@ -108,8 +109,8 @@ async def read_shift(workspace: Workspace, environments: Sequence[str], since: d
             if one.environment in environments and (one.open or one.silenced(now))
         ),
         budgets=await _budgets(workspace, asked, now),
-        on_call=on_call_at(workspace.config.on_call.shifts, now),
-        window=window_at(workspace.config.window, now),
+        on_call=_on_call(workspace.config.on_call, now),
+        window=_window(workspace.config.window, now),
         since=since,
         until=now,
         by=workspace.engineer.label,
@@ -207,13 +208,8 @@ def _standing(shift: Shift) -> list[str]:
 def _alert(one: Alert, now: datetime) -> str:
     since = f" since {one.raised_at:%m-%d %H:%M}" if one.raised_at is not None else ""
     state = f"open{since}" if one.open else "not open"
-    seen = f"; seen to by {as_text(one.acked_by)}" if one.open and one.acked_by else ""
-    quiet = ""
-    if one.silence is not None and one.silenced(now):
-        silence = one.silence
-        until = f"{silence.until:%m-%d %H:%M}"
-        quiet = f"; silenced until {until} by {as_text(silence.by)}: {as_text(silence.reason)}"
-    return f"{as_text(one.environment)}, {one.level.value}, {state}: {as_text(one.title)}{seen}{quiet}"
+    said = "".join(f"; {as_text(text)}" for text in said_of(one, now))
+    return f"{as_text(one.environment)}, {one.level.value}, {state}: {as_text(one.title)}{said}"
 
 
 def _budget(name: str, budget: Budget) -> str:
@@ -221,40 +217,37 @@ def _budget(name: str, budget: Budget) -> str:
     if share is None or left is None:
         return f"{as_text(name)}: nothing is kept"
     return (
-        f"{as_text(name)}: {share * 100:.2f} % of {budget.known} looks in {budget.days} days were well; "
+        f"{as_text(name)}: {floored(share)} of {budget.known} looks in {budget.days} days were well; "
         f"{left * 100:.0f} % of the error budget is left ({budget.target * 100:g} % promised)"
     )
 
 
-def on_call_at(shifts: Sequence[RotaShift], now: datetime) -> str:
-    """Who is on call at a moment, and until when; empty without a rota."""
-    if not shifts:
+def _on_call(rota: OnCall, now: datetime) -> str:
+    """Who is on call now, and until when; empty without a rota."""
+    if not rota.shifts:
         return ""
-    for shift in shifts:
-        try:
-            start, end = read_moment(shift.start), read_moment(shift.end)
-        except ValueError:
-            continue
-        if start <= now < end:
-            return f"{shift.name} is on call until {end.astimezone(UTC):%a %d %H:%M} UTC"
-    return "nobody is on call now"
+    try:
+        shift = on_call_at(rota, now)
+    except OpsError as error:
+        return f"who is on call is not known: {error}"
+    if shift is None:
+        return "nobody is on call now"
+    return f"{shift.who} is on call until {shift.end:%Y-%m-%d %H:%M} UTC"
 
 
-def window_at(window: Window, now: datetime) -> str:
+def _window(window: Window, now: datetime) -> str:
     """When production may be deployed to; empty without a [window]."""
     try:
         calendar = read_window(window)
-    except OpsError:
-        return ""
+    except OpsError as error:
+        return f"when deployments may begin is not known: {error}"
     if calendar is None:
         return ""
-    state = calendar.state(now)
-    if state is State.OPEN:
-        until = calendar.until(now)
-        return "deployments may begin now" + (f", until {until:%a %d %H:%M} UTC" if until is not None else "")
-    opens = calendar.opens(now)
-    word = "frozen" if state is State.FROZEN else "closed"
-    return f"deployments are {word}" + (f" until {opens:%a %d %H:%M} UTC" if opens is not None else "")
+    state, until = calendar.turn(now)
+    told = f" until {until:%Y-%m-%d %H:%M} UTC" if until is not None else ""
+    return (
+        f"deployments may begin now{told}" if state is State.OPEN else f"deployments are {state.value}{told}"
+    )
 
 
 def _incident(one: Incident) -> str:

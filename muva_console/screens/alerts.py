@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
+from muva_console.ops.alerts.words import said_of
 from muva_console.ops.errors import Refused
 from muva_console.widgets.dialog import Dialog, Words
 from muva_console.widgets.format import moment, short
@@ -124,7 +125,8 @@ class AlertsScreen(Dialog[None]):
         if row is not None:
             since = f"  since {moment(row.since)}" if row.since is not None else ""
             lines = [muted(f"{row.key}{since}"), *(Content(text) for text in row.evidence[:4])]
-            lines += [muted(text) for text in _said_whole(row, self.console_app.board.now())]
+            if row.alert is not None:
+                lines += [muted(text) for text in said_of(row.alert, self.console_app.board.now())]
         self.query_one("#behind", Words).say_if_changed(lines)
 
     def on_table_chosen(self, event: Table.Chosen) -> None:
@@ -215,16 +217,6 @@ class AlertsScreen(Dialog[None]):
         app.tell(f"{row.key}: {said}", title=row.environment)
         feed = app.workspace.environments[row.environment].alerts
         app.engine.post(feed.refresh)
-
-
-def _said_whole(row: AlertRow, now: datetime) -> list[str]:
-    alert, lines = row.alert, []
-    if alert is not None and alert.acked_by and alert.open:
-        lines.append(f"seen to by {alert.acked_by}{f': {alert.note}' if alert.note else ''}")
-    if alert is not None and alert.silence is not None and alert.silenced(now):
-        silence = alert.silence
-        lines.append(f"silenced until {moment(silence.until)} by {silence.by}: {silence.reason}")
-    return lines
 
 
 def _said(row: AlertRow, app: MuvaApp) -> str:

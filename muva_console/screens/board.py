@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from muva_console.ops.health.report import HealthReport
     from muva_console.ops.links.answers import DatabaseReading, RepositoryReading
     from muva_console.ops.migrations.matrix import Matrix
+    from muva_console.ops.monitoring.back import Week
     from muva_console.ops.pm2.model import ProcessList
     from muva_console.ops.resources import HostResources
     from muva_console.ops.workspace import Workspace
-    from muva_console.screens.past import Kept
 
 T = TypeVar("T")
 Kind = Literal["health", "alerts", "processes", "resources", "database", "repository", "migrations"]
@@ -92,7 +92,7 @@ class Board:
         self._memories: dict[str, Memory] = {}
         self._awake = False
         self._told: tuple[Matrix, list[Finding]] | None = None
-        self.kept: dict[str, Kept] = {}
+        self.weeks: dict[str, Week] = {}
         """What the history has of the last week, by environment; the caretaker renews it."""
 
     def inherit(self, before: Board) -> None:
@@ -100,7 +100,7 @@ class Board:
         self.changes = before.changes
         self._memories = before._memories
         self._first_seen = before._first_seen
-        self.kept = before.kept
+        self.weeks = before.weeks
 
     @property
     def names(self) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from muva_console.ops.feed import Freshness
+from muva_console.ops.health.words import floored
 from muva_console.ops.readings import Level, worst
 from muva_console.screens.board import Topic
 from muva_console.screens.facts import process_level, standing
@@ -64,19 +65,14 @@ def _head(board: Board, environment: str, width: int) -> Content:
         left = Content.assemble(left, muted(f" {since}"))
     right = []
     report = board.health(environment).value
-    kept = board.kept.get(environment)
-    if kept is not None and kept.availability is not None:
-        spent = kept.budget.left is not None and kept.budget.left < 0
-        told = Content.styled(f"{floored(kept.availability)} 7d", "$t-warn" if spent else "$t-muted")
+    week = board.weeks.get(environment)
+    if week is not None and week.availability is not None:
+        spent = week.budget.left is not None and week.budget.left < 0
+        told = Content.styled(f"{floored(week.availability)} 7d", "$t-warn" if spent else "$t-muted")
         right.append(Part(told, 20))
     if report is not None and report.version:
         right.append(Part(muted(report.version), 10))
     return fit([Part(left, 90)], right, width)
-
-
-def floored(share: float) -> str:
-    """``99.98 %``, never rounded up: 100 % is said of what had no failure at all."""
-    return "100 %" if share >= 1 else f"{int(share * 10_000) / 100:.2f} %"
 
 
 def _migrations(board: Board, environment: str) -> Content | None:

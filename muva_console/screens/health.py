@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -17,13 +17,16 @@ from muva_console.screens.board import Topic
 from muva_console.screens.evidence import database_lines, finding_lines, history_lines, host_lines
 from muva_console.screens.facts import standing, standing_mark
 from muva_console.screens.frame import CopyItem, Frame, aside, why_not
-from muva_console.screens.past import WINDOWS, Back, back_lines, read_back
+from muva_console.screens.past import PLACES, WINDOWS, back_lines
 from muva_console.screens.reader import Reader
 from muva_console.widgets.fit import wrapped
 from muva_console.widgets.format import age, milliseconds
 from muva_console.widgets.level import GLYPH, SEVERITY, STYLE, muted
 from muva_console.widgets.panel import Panel
 from muva_console.widgets.table import Column, Row, Table
+
+if TYPE_CHECKING:
+    from muva_console.ops.monitoring.back import Back
 
 _COLUMNS = (
     Column("level", 9, keep=100),
@@ -275,8 +278,13 @@ class Health(Frame):
 
     async def _look_back(self) -> None:
         environment, window = self.environment, self._window
+        from muva_console.ops.monitoring.back import read_back
+
+        app = self.console_app
+        until = app.now()
+        since = until - WINDOWS[window]
         try:
-            back = await read_back(self.console_app, environment, window)
+            back = await app.ask_ops(lambda: read_back(app.workspace, environment, since, until, PLACES))
         except OpsError as error:
             self._back, self._back_error = None, error
         else:

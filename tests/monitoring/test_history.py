@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muva_console.ops.errors import OpsError
-from muva_console.ops.health.stats import percentile as exact
 from muva_console.ops.monitoring import rolling, spread
 from muva_console.ops.monitoring.history import HealthHistory
 from muva_console.ops.monitoring.looking_back import grain_of, look_back
@@ -66,7 +65,6 @@ def test_a_percentile_of_a_spread_is_at_most_five_per_cent_off(values: list[floa
     ranked = sorted(values)
     nearest = ranked[max(1, -(-int(share * 1000) * len(values) // 1000)) - 1]
     assert abs(told - nearest) <= 0.051 * nearest + 0.01
-    assert exact(values, share) > 0
 
 
 @given(st.dictionaries(st.integers(0, 200), st.integers(1, 2**32 - 1)))
@@ -114,10 +112,10 @@ def test_two_consoles_that_look_at_the_same_time_count_once_and_the_worse_news_s
 
 
 def test_a_gap_stays_a_gap_and_what_was_not_answered_is_not_known(tmp_path: Path) -> None:
-    connection = kept(tmp_path, sample(0), sample(23 * 3600, Level.UNKNOWN, None))
+    connection = kept(tmp_path, sample(0), sample(12 * 3600 + 60, Level.UNKNOWN, None))
     past = look(connection, 1, places=24)
-    assert [point.level for point in past.points[:3]] == [Level.OK, None, None]
-    assert past.points[-2].level is Level.UNKNOWN or past.points[-1].level is Level.UNKNOWN
+    levels = [point.level for point in past.points]
+    assert levels == [Level.OK, *[None] * 11, Level.UNKNOWN, *[None] * 11]
     assert past.known == 1
     assert past.availability == 1.0
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from muva_console.config.release import OnCall, Shift, Window
-from muva_console.screens.cards import floored
+from muva_console.ops.health.words import floored
 from muva_console.screens.duty import duty_line
 from tests.screens import estate as e
 

@@ -37,8 +37,7 @@ class Logged(Struct, frozen=True, kw_only=True):
     whole: bool = False
     """Every file was read from its first line on: what is not in it did not occur since it was begun."""
     events: tuple[Event, ...]
-    undated: int = 0
-    """Error lines whose time the log does not tell: they can be held against no window."""
+    """Those whose time the log tells: of the others no window is known."""
 
 
 class Services:

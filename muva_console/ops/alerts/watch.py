@@ -195,7 +195,7 @@ class Watch:
         if undated:
             unknown.append(f"{undated} error lines carry no time: pm2 restart NAME --time writes them")
         begin = min(begins, default=now)
-        logged = Logged(now_ms=now, begins_ms=begin, whole=whole, events=dated, undated=undated)
+        logged = Logged(now_ms=now, begins_ms=begin, whole=whole, events=dated)
         return logged, unknown
 
     async def _deployed(self) -> int | None:

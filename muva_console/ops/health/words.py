@@ -31,6 +31,11 @@ def percent(fraction: float) -> str:
     return f"{value:.0f} %" if value >= 9.95 or value == round(value) else f"{value:.1f} %"
 
 
+def floored(share: float) -> str:
+    """``99.98 %``, never rounded up: 100 % is said of what had no failure at all."""
+    return "100 %" if share >= 1 else f"{int(share * 10_000) / 100:.2f} %"
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """``1 query``, ``3 queries``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

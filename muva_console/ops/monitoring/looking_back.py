@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from muva_console.ops.monitoring import spread
 from muva_console.ops.monitoring.model import RESTARTS, Grain, Past, Point
@@ -14,8 +15,18 @@ from muva_console.ops.readings import Level
 _BY_SAMPLE, _BY_HOUR = timedelta(hours=26), timedelta(days=46)
 """The longest windows that are read from samples and from hours. Ours: at most 3,000 rows a series."""
 _WIDTH = {Grain.SAMPLE: SLOT, Grain.HOUR: HOUR, Grain.DAY: DAY}
-_Row = tuple[int, int, int, int, int, int, bytes]
-"""Slot, known, failed, slow, blind, restarts, spread."""
+
+
+class _Row(NamedTuple):
+    """A slot of any grain, as the file has hours and days."""
+
+    slot: int
+    known: int
+    failed: int
+    slow: int
+    blind: int
+    restarts: int
+    spread: bytes
 
 
 def grain_of(since: datetime, until: datetime) -> Grain:
@@ -47,8 +58,8 @@ def look_back(
     rows = list(_rows(connection, grain, found[0], first, last, series == RESTARTS)) if found else []
     parts: list[list[_Row]] = [[] for _ in range(places)]
     for row in rows:
-        parts[min(places - 1, (row[0] - first) * places // (last - first + 1))].append(row)
-    counts = spread.added(row[6] for row in rows)
+        parts[min(places - 1, (row.slot - first) * places // (last - first + 1))].append(row)
+    counts = spread.added(row.spread for row in rows)
     return Past(
         environment=environment,
         series=series,
@@ -56,14 +67,14 @@ def look_back(
         until=until,
         grain=grain,
         points=tuple(_point(part) for part in parts),
-        known=sum(row[1] for row in rows),
-        failed=sum(row[2] for row in rows),
-        slow=sum(row[3] for row in rows),
+        known=sum(row.known for row in rows),
+        failed=sum(row.failed for row in rows),
+        slow=sum(row.slow for row in rows),
         p50=spread.percentile(counts, 0.5),
         p95=spread.percentile(counts, 0.95),
         p99=spread.percentile(counts, 0.99),
-        restarts=sum(row[5] for row in rows),
-        first=datetime.fromtimestamp(rows[0][0] * width, UTC) if rows else None,
+        restarts=sum(row.restarts for row in rows),
+        first=datetime.fromtimestamp(rows[0].slot * width, UTC) if rows else None,
     )
 
 
@@ -72,11 +83,12 @@ def _rows(
 ) -> Iterable[_Row]:
     if grain is not Grain.SAMPLE:
         table = "hour" if grain is Grain.HOUR else "day"
-        yield from connection.execute(
-            f"SELECT slot, known, failed, slow, blind, restarts, spread FROM {table}"  # noqa: S608
+        rows = connection.execute(
+            f"SELECT {', '.join(_Row._fields)} FROM {table}"  # noqa: S608 - names of our own
             " WHERE series = ? AND slot BETWEEN ? AND ? ORDER BY slot",
             (series, first, last),
         )
+        yield from map(_Row._make, rows)
         return
     before: float | None = None
     for slot, number, value in connection.execute(
@@ -91,14 +103,14 @@ def _rows(
         told = spread.packed({spread.bucket(value): 1}) if value is not None and not counter else b""
         unknown = level is Level.UNKNOWN
         failed, slow = level is Level.FAIL, level is Level.WARN
-        yield slot, int(not unknown), int(failed), int(slow), int(unknown), rise, told
+        yield _Row(slot, int(not unknown), int(failed), int(slow), int(unknown), rise, told)
 
 
 def _point(rows: Sequence[_Row]) -> Point:
     if not rows:
         return Point()
-    known, failed = sum(row[1] for row in rows), sum(row[2] for row in rows)
-    slow, blind = sum(row[3] for row in rows), sum(row[4] for row in rows)
+    known, failed = sum(row.known for row in rows), sum(row.failed for row in rows)
+    slow, blind = sum(row.slow for row in rows), sum(row.blind for row in rows)
     level = (
         Level.FAIL
         if failed
@@ -114,6 +126,6 @@ def _point(rows: Sequence[_Row]) -> Point:
         known=known,
         failed=failed,
         level=level,
-        p95=spread.percentile(spread.added(row[6] for row in rows), 0.95),
-        restarts=sum(row[5] for row in rows),
+        p95=spread.percentile(spread.added(row.spread for row in rows), 0.95),
+        restarts=sum(row.restarts for row in rows),
     )

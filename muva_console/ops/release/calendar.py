@@ -66,6 +66,11 @@ class Calendar(Struct, frozen=True, kw_only=True):
         """When it is open again after `at` (UTC); None when it is not for so many days."""
         return self._next(at, lambda state: state is State.OPEN, within)
 
+    def turn(self, at: datetime) -> tuple[State, datetime | None]:
+        """The state of `at`, and when deploying may no longer begin, or may again (UTC)."""
+        state = self.state(at)
+        return state, self.until(at) if state is State.OPEN else self.opens(at)
+
     def _next(self, at: datetime, wanted: Callable[[State], bool], within: int) -> datetime | None:
         for moment in self._changes(at.astimezone(UTC), within):
             if wanted(self.state(moment)):

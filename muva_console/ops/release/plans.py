@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from muva_console.config.calendar import read_moment
 from muva_console.ops.checks import CheckContext, check, tell
-from muva_console.ops.errors import OpsError
 from muva_console.ops.process_findings import spell
 from muva_console.ops.readings import Finding, Level, utc_now
 from muva_console.ops.release.calendar import DAYS, Calendar, State, read_window
+from muva_console.ops.release.rota import RotaShift, read_shifts
 
 if TYPE_CHECKING:
     from muva_console.config.release import OnCall, Window
@@ -111,22 +110,10 @@ def _clock(calendar: Calendar, at: datetime, now: datetime, *, always: bool = Fa
 # --- the rota
 
 
-class _Shift(Struct, frozen=True):
-    who: str
-    reach: str
-    start: datetime
-    end: datetime
-
-    @property
-    def told(self) -> str:
-        reach = f", reach {self.reach}" if self.reach else ""
-        return f"{self.who} {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC{reach}"
-
-
 def judge_rota(rota: OnCall, now: datetime) -> Finding:
     """The finding on [on_call] at a moment. Raises OpsError that names a shift which cannot be read."""
     now = now.astimezone(UTC)
-    shifts = _read_shifts(rota)
+    shifts = read_shifts(rota)
     if not shifts:
         return tell(
             Level.UNKNOWN,
@@ -156,7 +143,7 @@ def judge_rota(rota: OnCall, now: datetime) -> Finding:
     return _believed_until(finding, after.start if after is not None and not chain else None)
 
 
-def _covered(chain: Sequence[_Shift], now: datetime) -> str:
+def _covered(chain: Sequence[RotaShift], now: datetime) -> str:
     first = chain[0]
     reach = f", reach {first.reach}" if first.reach else ""
     summary = f"{first.who} until {_time(first.end, now)} ({_span(first.end - now)}){reach}"
@@ -166,27 +153,9 @@ def _covered(chain: Sequence[_Shift], now: datetime) -> str:
     return summary
 
 
-def _read_shifts(rota: OnCall) -> list[_Shift]:
-    shifts = []
-    for n, shift in enumerate(rota.shifts, 1):
-        place = f"[[on_call.shifts]] number {n} ({shift.name})"
-        try:
-            start, end = read_moment(shift.start), read_moment(shift.end)
-        except ValueError as error:
-            raise OpsError(str(error), where=place, next="Correct muva.toml.") from None
-        if end <= start:
-            raise OpsError(
-                f"ends at {shift.end}, which is not after its start, {shift.start}",
-                where=place,
-                next="Correct muva.toml.",
-            )
-        shifts.append(_Shift(shift.name, shift.reach, start, end))
-    return sorted(shifts, key=lambda one: one.start)
-
-
-def _chain(shifts: Sequence[_Shift], now: datetime, needed: datetime) -> list[_Shift]:
+def _chain(shifts: Sequence[RotaShift], now: datetime, needed: datetime) -> list[RotaShift]:
     """Shifts that cover from now on, as few as possible; they end before `needed` where there is a gap."""
-    chain: list[_Shift] = []
+    chain: list[RotaShift] = []
     covered = now
     while covered < needed:
         there = [s for s in shifts if s.start <= covered < s.end]
