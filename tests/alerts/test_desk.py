@@ -8,27 +8,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from muva_console.ops.alerts.desk import Alerts, named
 from muva_console.ops.alerts.fold import fold
 from muva_console.ops.alerts.model import Alert, Noticed, Source
 from muva_console.ops.errors import ConfigError, Refused
-from muva_console.ops.identity import Engineer
-from muva_console.ops.journal import Draft, Entry, Filter, Journal, no_redaction
+from muva_console.ops.journal import Draft, Entry, Filter, Journal
 from muva_console.ops.readings import Level, utc_now
+from tests.alerts.conftest import NOTICED, journal_of
 
-NOTICED = Noticed(
-    environment="production",
-    key="service/api-health",
-    source=Source.SERVICE,
-    level=Level.WARN,
-    title="API health is not well",
-    count=3,
-)
-
-
-def journal_of(path: Path, name: str) -> Journal:
-    return Journal(path, Engineer(name=name, host="jump-1", origin="test"), redact=no_redaction)
+WARNED = structs.replace(NOTICED, level=Level.WARN)
 
 
 @pytest.fixture
@@ -40,14 +30,14 @@ async def two(tmp_path: Path) -> AsyncIterator[tuple[Alerts, Alerts]]:
         await journal.close()
 
 
-async def raised(desk: Alerts, noticed: Noticed = NOTICED) -> Alert:
+async def raised(desk: Alerts, noticed: Noticed = WARNED) -> Alert:
     alert = await desk.raise_(noticed, None)
     assert alert is not None
     return alert
 
 
 async def test_of_two_that_notice_the_same_thing_one_is_the_first(two: tuple[Alerts, Alerts]) -> None:
-    said = await asyncio.gather(*(desk.raise_(NOTICED, None) for desk in two))
+    said = await asyncio.gather(*(desk.raise_(WARNED, None) for desk in two))
     assert sum(one is not None for one in said) == 1
     (alert,) = await two[0].open()
     assert alert.open
@@ -67,7 +57,7 @@ async def test_seen_to_calls_for_nobody_until_it_is_raised_again(two: tuple[Aler
     assert over is not None
     with pytest.raises(Refused, match="not open"):
         await desk.ack(over)
-    again = await desk.raise_(NOTICED, over)
+    again = await desk.raise_(WARNED, over)
     assert again is not None
     assert again.wants_somebody(now)
     assert again.note == ""
@@ -96,9 +86,7 @@ async def test_a_silence_has_a_reason_and_an_end(two: tuple[Alerts, Alerts]) -> 
 
 
 async def _stale(desk: Alerts, alert: Alert) -> Alert:
-    from msgspec.structs import replace
-
-    return replace(alert, last=alert.last - 1)
+    return structs.replace(alert, last=alert.last - 1)
 
 
 async def test_one_that_was_never_raised_can_be_silenced_beforehand(two: tuple[Alerts, Alerts]) -> None:
@@ -106,7 +94,7 @@ async def test_one_that_was_never_raised_can_be_silenced_beforehand(two: tuple[A
     until = utc_now() + timedelta(hours=1)
     before = await desk.silence(named("production", "service/api-health"), "we deploy", until)
     assert not before.open
-    alert = await desk.raise_(NOTICED, before)
+    alert = await desk.raise_(WARNED, before)
     assert alert is not None
     assert alert.open
     assert alert.silenced(utc_now())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,43 +13,25 @@ from textual.widgets import Input
 
 from muva_console.app import MuvaApp
 from muva_console.ops.alerts.desk import Alerts
-from muva_console.ops.alerts.model import Noticed, Source
-from muva_console.ops.alerts.round import Round, Row
-from muva_console.ops.identity import Engineer
-from muva_console.ops.journal import Journal, no_redaction
+from muva_console.ops.alerts.round import Round, Row, rows_of
+from muva_console.ops.alerts.watch import Looked
+from muva_console.ops.journal import Journal
 from muva_console.ops.readings import Level, utc_now
 from muva_console.screens.alerts import AlertsScreen
 from muva_console.screens.emergency import Emergency
+from tests.alerts.conftest import NOTICED, journal_of
 from tests.patience import HANG
 from tests.screens import estate as e
 
 pytestmark = pytest.mark.timeout(HANG)
-NOTICED = Noticed(
-    environment="production",
-    key="service/api-health",
-    source=Source.SERVICE,
-    level=Level.FAIL,
-    title="API health is down: answers 500",
-    count=3,
-)
 
 
 async def rows(journal: Journal) -> tuple[Row, ...]:
-    """What a round gives of what the journal has."""
+    """What a round gives that sees what was raised."""
     known = await Alerts(journal).all("production")
-    return tuple(
-        Row(
-            environment=one.environment,
-            key=one.key,
-            source=one.source,
-            level=one.level,
-            title=one.title,
-            since=one.raised_at,
-            alert=one,
-        )
-        for one in known.values()
-        if one.open
-    )
+    seen = (NOTICED,) if any(one.open for one in known.values()) else ()
+    report = e.report("production", e.troubled())
+    return rows_of(Looked(environment="production", noticed=seen, report=report), known)
 
 
 def given(rows: tuple[Row, ...]) -> Any:
@@ -59,7 +40,7 @@ def given(rows: tuple[Row, ...]) -> Any:
 
 @pytest.fixture
 async def journal(tmp_path: Path) -> Any:
-    made = Journal(tmp_path, Engineer(name="dana", host="jump-1", origin="test"), redact=no_redaction)
+    made = journal_of(tmp_path, "dana")
     await Alerts(made).raise_(NOTICED, None)
     yield made
     await made.close()
@@ -180,8 +161,3 @@ async def test_an_emergency_closes_what_only_shows_something(journal: Journal) -
         await pilot.pause()
         await pilot.pause()
         assert isinstance(app.screen, Emergency)
-
-
-def test_a_stale_round_is_still_the_last_word() -> None:
-    snapshot = replace(given(()), taken=e.MONO - 500)
-    assert snapshot.value is not None
