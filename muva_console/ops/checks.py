@@ -96,6 +96,7 @@ RELEASE_SOURCES = [
     "muva_console.ops.emergency.daemon",
     "muva_console.ops.emergency.back",
     "muva_console.ops.emergency.maintenance",
+    "muva_console.ops.emergency.port",
     "muva_console.ops.deploys.hotfix_acts",
     "muva_console.ops.deploys.backport",
     "muva_console.ops.incidents.checks",

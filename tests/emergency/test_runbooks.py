@@ -89,6 +89,14 @@ async def test_a_process_that_stands_still_is_restarted(breakable_estate: Estate
     await faults.mend(estate.directory)
 
 
+async def test_a_port_that_another_has_is_cleared(breakable_estate: Estate) -> None:
+    estate = breakable_estate
+    await faults.break_in(estate.directory, "port-taken")
+    async with opened(estate.config) as workspace:
+        await _walked(workspace, "emergency-service-down", "production", "port")
+    await faults.mend(estate.directory)
+
+
 def test_what_outgrew_its_memory_is_to_be_given_more() -> None:
     host = Host(address="vps.example.org")
     ctx = cast(Any, SimpleNamespace(

@@ -45,6 +45,7 @@ ACTS: dict[str, str] = {
     "process-restart": f"{_EMERGENCY}processes:restart",
     "process-memory-limit": f"{_EMERGENCY}processes:raise_limit",
     "pm2-resurrect": f"{_EMERGENCY}daemon:factory",
+    "port-clear": f"{_EMERGENCY}port:factory",
     "maintenance-on": f"{_EMERGENCY}maintenance:on_factory",
     "maintenance-off": f"{_EMERGENCY}maintenance:off_factory",
     "rollback": "muva_console.ops.rollback.act:factory",

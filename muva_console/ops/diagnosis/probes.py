@@ -7,7 +7,6 @@ weighed with what fails.
 from __future__ import annotations
 
 import asyncio
-import re
 import shlex
 from datetime import UTC, datetime
 
@@ -17,6 +16,7 @@ from muva_console.ops.checks import CheckContext, tell
 from muva_console.ops.diagnosis.signatures import Group, Sign, groups_of
 from muva_console.ops.errors import OpsError
 from muva_console.ops.health.hosts import cannot_be_asked
+from muva_console.ops.health.port import line_for, listening
 from muva_console.ops.logs.patterns import Event
 from muva_console.ops.process_findings import spell
 from muva_console.ops.readings import Finding, Level
@@ -31,7 +31,6 @@ HELD = 5000
 within a second or two."""
 NAMED = 6
 """Patterns that are told."""
-_LISTENER = re.compile(r'\("([^"]{1,60})",pid=(\d+)')
 
 
 class Seen(Struct, kw_only=True):
@@ -136,35 +135,22 @@ async def port(ctx: CheckContext, seen: Seen) -> tuple[Finding, ...]:
 
 
 async def _port_of(ctx: CheckContext, host: str, seen: Seen) -> Finding:
-    number = ctx.environment.port
-    line = f"ss -Hltnp 'sport = :{number}'"
-    command = ctx.ssh_line(host, line)
+    assert ctx.environment.port is not None
+    command = ctx.ssh_line(host, line_for(ctx.environment.port))
     try:
-        result = await ctx.hosts[host].run(line, timeout=TIMEOUT)
-        listed = await ctx.processes(host)
+        found = await listening(ctx, host)
     except OpsError as error:
         return cannot_be_asked(error, host, command)
-    if result.exit_status:
-        return tell(Level.UNKNOWN, "the host has no ss to ask with", subject=host, command=command)
-    text = result.stdout.decode("utf-8", "replace")
-    if not text.strip():
-        return tell(Level.OK, f"nobody listens on port {number}", subject=host, command=command)
-    who = {(sanitise_line(name, cap=60), int(pid)) for name, pid in _LISTENER.findall(text)}
-    names = ctx.environment.processes
-    mine = [p for p in listed.processes if not names or p.name in names]
-    ours = {p.pid for p in mine}
-    strangers = sorted((name, pid) for name, pid in who if pid not in ours and not name.startswith("PM2"))
-    # what an application that is up and calm has started may listen for it
-    calm = any(p.status == "online" and not p.restarts_in_window for p in mine)
-    if not strangers or calm:
-        return tell(Level.OK, f"port {number} is listened on", subject=host, command=command)
-    told = ", ".join(f"{name} (pid {pid})" for name, pid in strangers)
-    seen.taken_by = told
+    if not found.lines:
+        return tell(Level.OK, f"nobody listens on port {found.port}", subject=host, command=command)
+    if not found.strangers:
+        return tell(Level.OK, f"port {found.port} is listened on", subject=host, command=command)
+    seen.taken_by = found.told
     return tell(
         Level.WARN,
-        f"port {number} is taken by {told}, which PM2 does not keep",
+        f"port {found.port} is taken by {found.told}, which PM2 does not keep",
         subject=host,
-        evidence=[sanitise_line(one, cap=200) for one in text.splitlines()[:4]],
+        evidence=found.lines,
         command=command,
     )
 
