@@ -77,6 +77,17 @@ SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 """
 
 
+async def _has_room(estate: Estate, site: Site) -> bool:
+    """Whether the database has a connection for an ordinary user."""
+    import asyncpg
+
+    try:
+        async with postgres.connect(estate, site.database, site.role):
+            return True
+    except asyncpg.TooManyConnectionsError:
+        return False
+
+
 async def _take_connections(estate: Estate, site: Site, memory: Memory) -> None:
     process = spawn(
         [sys.executable, "-c", _TAKER, "127.0.0.1", str(estate.postgres_port), site.role, site.database],
@@ -94,8 +105,12 @@ async def _take_connections(estate: Estate, site: Site, memory: Memory) -> None:
         # what the application's pool holds would serve it for as long as it is asked: it loses that too
         async with postgres.connect(estate, site.database, "postgres") as connection:
             await connection.execute(_OTHERS)
-        status, _, _ = await deploy.get(site, "/api/health")
-        return status == 503
+        # one 503 may be of the session that was just ended: it is taken only when the next ones are too
+        for _ in range(3):
+            status, _, _ = await deploy.get(site, "/api/health")
+            if status != 503 or await _has_room(estate, site):
+                return False
+        return True
 
     await until(refused, f"{site.process} gets no connection", timeout=40.0)
 
