@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from msgspec import structs
 
 from muva_console.config.model import Host
@@ -14,6 +15,7 @@ from muva_console.drill.state import Estate
 from muva_console.ops.diagnosis.runbooks import RUNBOOKS
 from muva_console.ops.diagnosis.scenarios import rank
 from muva_console.ops.emergency.processes import Found, _memory
+from muva_console.ops.health.port import families
 from muva_console.ops.operations import EventKind
 from muva_console.ops.performer import Confirmation
 from muva_console.ops.readings import Level
@@ -65,36 +67,34 @@ async def _walked(workspace: Workspace, book: str, environment: str, *acts: str)
         await walk.close()
 
 
-async def test_a_process_that_is_stopped_is_started(breakable_estate: Estate) -> None:
-    estate = breakable_estate
-    await faults.break_in(estate.directory, "process-stopped")
+@pytest.mark.parametrize(
+    ("fault", "book", "act"),
+    [
+        ("process-stopped", "emergency-service-down", "start"),
+        ("pm2-daemon-killed", "emergency-host", "daemon"),
+        ("process-frozen", "emergency-service-down", "answers"),
+        ("port-taken", "emergency-service-down", "port"),
+    ],
+)
+async def test_a_fault_is_mended_by_its_runbooks_act(
+    breakable_estate: Estate, fault: str, book: str, act: str
+) -> None:
+    await faults.break_in(breakable_estate.directory, fault)
+    async with opened(breakable_estate.config) as workspace:
+        await _walked(workspace, book, "production", act)
+    await faults.mend(breakable_estate.directory)
+
+
+async def test_parents_are_read_from_a_real_host(estate: Estate) -> None:
     async with opened(estate.config) as workspace:
-        await _walked(workspace, "emergency-service-down", "production", "start")
-    await faults.mend(estate.directory)
-
-
-async def test_a_daemon_that_is_gone_is_brought_back_with_what_was_saved(breakable_estate: Estate) -> None:
-    estate = breakable_estate
-    await faults.break_in(estate.directory, "pm2-daemon-killed")
-    async with opened(estate.config) as workspace:
-        await _walked(workspace, "emergency-host", "production", "daemon")
-    await faults.mend(estate.directory)
-
-
-async def test_a_process_that_stands_still_is_restarted(breakable_estate: Estate) -> None:
-    estate = breakable_estate
-    await faults.break_in(estate.directory, "process-frozen")
-    async with opened(estate.config) as workspace:
-        await _walked(workspace, "emergency-service-down", "production", "answers")
-    await faults.mend(estate.directory)
-
-
-async def test_a_port_that_another_has_is_cleared(breakable_estate: Estate) -> None:
-    estate = breakable_estate
-    await faults.break_in(estate.directory, "port-taken")
-    async with opened(estate.config) as workspace:
-        await _walked(workspace, "emergency-service-down", "production", "port")
-    await faults.mend(estate.directory)
+        await workspace.prepare()
+        ctx = workspace.environments["production"].context()
+        (one,) = [p for p in (await ctx.processes("vps")).processes if p.name == "muva-production"]
+        assert one.pid
+        gone = 2**22 - 1
+        found = await families(ctx, "vps", [one.pid, gone])
+    assert list(found) == [one.pid]
+    assert any(name.startswith("PM2 v") for name in found[one.pid].values())
 
 
 def test_what_outgrew_its_memory_is_to_be_given_more() -> None:

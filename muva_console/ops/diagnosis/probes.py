@@ -16,7 +16,7 @@ from muva_console.ops.checks import CheckContext, tell
 from muva_console.ops.diagnosis.signatures import Group, Sign, groups_of
 from muva_console.ops.errors import OpsError
 from muva_console.ops.health.hosts import cannot_be_asked
-from muva_console.ops.health.port import line_for, listening
+from muva_console.ops.health.port import find_port
 from muva_console.ops.logs.patterns import Event
 from muva_console.ops.process_findings import spell
 from muva_console.ops.readings import Finding, Level
@@ -135,24 +135,10 @@ async def port(ctx: CheckContext, seen: Seen) -> tuple[Finding, ...]:
 
 
 async def _port_of(ctx: CheckContext, host: str, seen: Seen) -> Finding:
-    assert ctx.environment.port is not None
-    command = ctx.ssh_line(host, line_for(ctx.environment.port))
-    try:
-        found = await listening(ctx, host)
-    except OpsError as error:
-        return cannot_be_asked(error, host, command)
-    if not found.lines:
-        return tell(Level.OK, f"nobody listens on port {found.port}", subject=host, command=command)
-    if not found.strangers:
-        return tell(Level.OK, f"port {found.port} is listened on", subject=host, command=command)
-    seen.taken_by = found.told
-    return tell(
-        Level.WARN,
-        f"port {found.port} is taken by {found.told}, which PM2 does not keep",
-        subject=host,
-        evidence=found.lines,
-        command=command,
-    )
+    finding, found = await find_port(ctx, host)
+    if found is not None and found.told:
+        seen.taken_by = found.told
+    return finding
 
 
 # --- what changed

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from muva_console.ops.checks import CheckContext, check, tell
+from msgspec import structs
+
+from muva_console.ops.checks import CheckContext, check
 from muva_console.ops.deploys.deed import AlreadyError, Deed, done, output, step, verified
-from muva_console.ops.errors import Fault, LinkError, OpsError
-from muva_console.ops.health.hosts import cannot_be_asked
-from muva_console.ops.health.port import Listener, line_for, listening
+from muva_console.ops.errors import OpsError
+from muva_console.ops.health.port import Listener, find_port, listening
 from muva_console.ops.operations import Event, Plan, PlannedCommand
 from muva_console.ops.readings import Finding, Level
 from muva_console.ops.text import sanitise, sanitise_line
@@ -25,28 +26,19 @@ def has_port(ctx: CheckContext) -> bool:
 
 @check("port-free", title="The application's port", applies=has_port)
 async def port_free(ctx: CheckContext) -> tuple[Finding, ...]:
-    """Nobody but what PM2 keeps listens on the port; a stranger is offered to be ended. A finding a host."""
+    """Nobody else has the port. What PM2 does not keep is offered to be ended; another process of PM2's, or a
+    program of another user's, is red: that is not ours to end here. A finding a host.
+    """
     return tuple(await asyncio.gather(*(_free(ctx, host) for host in ctx.environment.hosts)))
 
 
 async def _free(ctx: CheckContext, host: str) -> Finding:
-    assert ctx.environment.port is not None
-    command = ctx.ssh_line(host, line_for(ctx.environment.port))
-    try:
-        found = await listening(ctx, host)
-    except OpsError as error:
-        return cannot_be_asked(error, host, command)
-    if not found.strangers:
-        told = f"no stranger listens on port {found.port}"
-        return tell(Level.OK, told, subject=host, evidence=found.lines, command=command)
-    return tell(
-        Level.UNKNOWN,
-        f"port {found.port} is taken by {found.told}, which PM2 does not keep",
-        subject=host,
-        evidence=found.lines,
-        command=command,
-        pending=True,
-    )
+    finding, found = await find_port(ctx, host)
+    if found is None or not found.told:
+        return finding
+    if found.kept or found.unnamed:
+        return structs.replace(finding, level=Level.FAIL)  # our act does not mend it
+    return structs.replace(finding, level=Level.UNKNOWN, pending=True)
 
 
 def ending(pid: int) -> str:
@@ -90,20 +82,18 @@ class ClearPort(Deed):
             result = await ctx.hosts[host].run(ending(one.pid), timeout=PATIENCE + 8.0)
             for told in sanitise(result.stdout + result.stderr).splitlines()[:5]:
                 yield output(told)
-            if result.exit_status:
-                raise LinkError(
-                    Fault.OTHER,
-                    f"{one.told} cannot be ended: kill ends with {result.exit_status}",
-                    where=host,
-                    next="It may be another user's: who may, ends it on the host.",
-                )
         left = await _found(ctx)
+        if not set(found).isdisjoint(left):
+            raise OpsError(
+                f"it did not end: {_target(left)}",
+                next="It may be another user's: who may, ends it on the host.",
+            )
         if left:
             raise OpsError(
                 f"the port is taken again: {_target(left)}",
                 next="Something starts it: find that first (systemctl status PID, on the host).",
             )
-        yield verified(f"no stranger listens on port {ctx.environment.port}")
+        yield verified(f"nobody listens on port {ctx.environment.port} whom PM2 does not keep")
         yield done("the port is the application's")
 
 
