@@ -14,6 +14,7 @@ from muva_console.ops.errors import OpsError
 from muva_console.ops.runbooks.model import StepKind
 from muva_console.ops.runbooks.run import Word
 from muva_console.ops.runbooks.standing import ItemView, RunView, State
+from muva_console.ops.walking.moves import act_needed
 from muva_console.screens.checklist_standing import Standing
 from muva_console.screens.checklist_text import (
     ITEM_COLUMNS,
@@ -218,10 +219,9 @@ class WalkPane(Container):
         if self.items.chosen != self._led_to:
             self._led_to = ""
             return
-        item = view.item(view.next)
-        if item is not None and item.state is State.PENDING and item.actable:
+        if needed := act_needed(view):
             self._led_to = ""
-            self.items.choose(item.id)
+            self.items.choose(needed)
 
     def _empty(self) -> list[Content]:
         hand = self.hand

@@ -64,3 +64,15 @@ def _turn(item: ItemView, *, approve: bool) -> Turn:
 def for_a_person(view: RunView) -> tuple[ItemView, ...]:
     """What is left at the end: questions, and messages that could not be sent."""
     return tuple(item for item in view.items if item.open)
+
+
+def act_needed(view: RunView) -> str:
+    """The act that is next and can be done, once every act above it was looked at; else empty. Of two that
+    are needed the second may be found first, and does not help before the other.
+    """
+    item = view.item(view.next)
+    if item is None or item.state is not State.PENDING or not item.actable:
+        return ""
+    above = view.items[: view.items.index(item)]
+    unseen = any(one.step.operation and one.state in (State.NOT_ASKED, State.ASKING) for one in above)
+    return "" if unseen else item.id
